@@ -1,0 +1,124 @@
+"""Poses, transforms and cameras: the only rotation maths in the house.
+
+A pose is an array (7,): x, y, z [m], then a unit quaternion x, y, z, w. Frames follow REP-103: x forward, y left,
+z up; a camera's optical frame is x right, y down, z into the scene, as in OpenCV.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+IDENTITY = np.array([0.0, 0, 0, 0, 0, 0, 1])
+IDENTITY.setflags(write=False)
+
+
+def pose(position: tuple[float, ...] | np.ndarray = (0, 0, 0), yaw: float = 0.0) -> np.ndarray:
+    """The pose at a position [m] (3,), turned by `yaw` [rad] about z."""
+    return np.array([*position, 0.0, 0.0, np.sin(yaw / 2), np.cos(yaw / 2)])
+
+
+def compose(parent: np.ndarray, child: np.ndarray) -> np.ndarray:
+    """The child's pose in the parent's own frame: both (7,) or (..., 7), broadcast."""
+    turn = _rotation(parent)
+    position = parent[..., :3] + turn.apply(child[..., :3])
+    return np.concatenate([position, (turn * _rotation(child)).as_quat()], axis=-1)
+
+
+def inverse(pose: np.ndarray) -> np.ndarray:
+    """The pose that undoes this one, (7,) or (..., 7)."""
+    back = _rotation(pose).inv()
+    return np.concatenate([back.apply(-pose[..., :3]), back.as_quat()], axis=-1)
+
+
+def apply(pose: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Points (n, 3) [m] given in the pose's frame, in the frame that the pose is given in."""
+    return _rotation(pose).apply(points) + pose[:3]
+
+
+def rotate(pose: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """Vectors (3,) or (n, 3) turned by the pose's rotation, not moved."""
+    return _rotation(pose).apply(vectors)
+
+
+def matrix(pose: np.ndarray) -> np.ndarray:
+    """The homogeneous matrix (4, 4) or (n, 4, 4) of a pose (7,) or (n, 7)."""
+    out = np.zeros((*pose.shape[:-1], 4, 4))
+    out[..., :3, :3] = _rotation(pose).as_matrix()
+    out[..., :3, 3] = pose[..., :3]
+    out[..., 3, 3] = 1
+    return out
+
+
+def yaw(pose: np.ndarray) -> float:
+    """The heading of a pose: the angle of its x axis about z [rad], in (-pi, pi]."""
+    x = _rotation(pose).apply([1.0, 0.0, 0.0])
+    return float(np.arctan2(x[1], x[0]))
+
+
+def from_euler(position: tuple[float, ...] | np.ndarray, rpy: tuple[float, float, float]) -> np.ndarray:
+    """The pose at a position [m] with roll, pitch and yaw [rad] about the fixed axes (URDF's rpy)."""
+    return np.concatenate([np.asarray(position, float), Rotation.from_euler("xyz", rpy).as_quat()])
+
+
+def look_at(eye: tuple[float, ...], target: tuple[float, ...], up: tuple[float, ...] = (0, 0, 1)) -> np.ndarray:
+    """The optical pose (7,) of a camera at `eye` [m] that looks at `target` [m].
+
+    `up` is the direction that shows upwards in the picture. For a camera that looks straight down give another than
+    z, such as (1, 0, 0); along the line of sight x is taken.
+    """
+    forward = np.subtract(target, eye).astype(float)
+    forward /= np.linalg.norm(forward)
+    right = np.cross(forward, up)
+    if np.linalg.norm(right) < 1e-6:
+        right = np.cross(forward, (1.0, 0.0, 0.0))
+    right /= np.linalg.norm(right)
+    axes = np.column_stack([right, np.cross(forward, right), forward])
+    return np.concatenate([np.asarray(eye, float), Rotation.from_matrix(axes).as_quat()])
+
+
+def wrap(angle: float | np.ndarray, period: float = 2 * np.pi) -> float | np.ndarray:
+    """The angle [rad] moved by whole periods into [-period/2, period/2)."""
+    return (angle + period / 2) % period - period / 2
+
+
+@dataclass(frozen=True)
+class Intrinsics:
+    """A pinhole camera in OpenCV's convention: pixel centres at whole numbers.
+
+    Attributes:
+        width, height: size of the picture [px].
+        fx, fy: focal lengths [px].
+        cx, cy: principal point [px].
+    """
+
+    width: int
+    height: int
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+
+    @classmethod
+    def from_fov(cls, width: int, height: int, fov: float) -> "Intrinsics":
+        """Square pixels and a centred principal point, from the vertical angle of view [rad]."""
+        focal = height / 2 / np.tan(fov / 2)
+        return cls(width, height, focal, focal, (width - 1) / 2, (height - 1) / 2)
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """OpenCV's camera matrix K, (3, 3) [px]."""
+        return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1]])
+
+    def project(self, points: np.ndarray) -> np.ndarray:
+        """Points (n, 3) in the optical frame [m] → pixels (n, 2)."""
+        return points[:, :2] / points[:, 2:] * (self.fx, self.fy) + (self.cx, self.cy)
+
+    def rays(self) -> np.ndarray:
+        """The direction of each pixel in the optical frame, z = 1: shape (height, width, 3)."""
+        u, v = np.meshgrid(np.arange(self.width), np.arange(self.height))
+        return np.stack([(u - self.cx) / self.fx, (v - self.cy) / self.fy, np.ones_like(u, float)], axis=-1)
+
+
+def _rotation(pose: np.ndarray) -> Rotation:
+    return Rotation.from_quat(pose[..., 3:])

@@ -1,0 +1,69 @@
+"""What the world looks like at one instant: arrays and names only, safe to keep after the world moves on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from twinlab.meshes import Mesh
+
+
+@dataclass(frozen=True, eq=False)
+class Visual:
+    """One drawn mesh, fixed to a link.
+
+    Attributes:
+        link: index of the link it moves with, into `Snapshot.links`.
+        body: index of the body it belongs to, into `Snapshot.bodies`; the value of its pixels in a mask.
+        mesh: its triangles, in the visual's own frame.
+        pose: the visual's frame in the link's frame, (7,).
+        colour: sRGB in 0–1, for faces that have no colour of their own.
+    """
+
+    link: int
+    body: int
+    mesh: Mesh
+    pose: np.ndarray
+    colour: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Joints:
+    """The moving joints of one robot, in the order of its file.
+
+    Attributes:
+        names: joint names (joint,).
+        position: [rad] or [m] for a prismatic joint, (joint,).
+        velocity: [rad/s] or [m/s], (joint,).
+        torque: what the motor applied [N m] or [N], (joint,).
+    """
+
+    names: tuple[str, ...]
+    position: np.ndarray
+    velocity: np.ndarray
+    torque: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """The world at one instant.
+
+    Attributes:
+        time: since reset [s].
+        bodies: names of the bodies, in the order of their mask values.
+        links: names of the links: "body" for a body's base, "body/link" for the others.
+        poses: frame of each link in the world (link, 7).
+        visuals: what is drawn; the same tuple object as long as no body came or went.
+        joints: body → its joints, for bodies that have some.
+    """
+
+    time: float
+    bodies: tuple[str, ...]
+    links: tuple[str, ...]
+    poses: np.ndarray
+    visuals: tuple[Visual, ...]
+    joints: Mapping[str, Joints]
+
+    def pose(self, link: str) -> np.ndarray:
+        """The pose (7,) of a link by its name."""
+        return self.poses[self.links.index(link)]

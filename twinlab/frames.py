@@ -120,5 +120,26 @@ class Intrinsics:
         return np.stack([(u - self.cx) / self.fx, (v - self.cy) / self.fy, np.ones_like(u, float)], axis=-1)
 
 
+@dataclass(frozen=True)
+class Region:
+    """A box along the world's axes.
+
+    Attributes:
+        low, high: its corners [m].
+    """
+
+    low: tuple[float, float, float]
+    high: tuple[float, float, float]
+
+    @property
+    def centre(self) -> np.ndarray:
+        """Its middle (3,) [m]."""
+        return (np.array(self.low) + self.high) / 2
+
+    def contains(self, point: np.ndarray) -> bool:
+        """Whether a point (3,) [m] lies within it."""
+        return bool((np.asarray(self.low) <= point).all() and (point <= self.high).all())
+
+
 def _rotation(pose: np.ndarray) -> Rotation:
     return Rotation.from_quat(pose[..., 3:])

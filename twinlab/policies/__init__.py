@@ -1,1 +1,1 @@
-"""The policies room."""
+"""Policies: one way to act per file. The protocol stands in `episodes.Policy`."""

@@ -1,0 +1,95 @@
+"""A feeder: drops parts of several kinds onto a belt, at times, places and yaws that vary."""
+
+from itertools import product
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from twinlab import frames, meshes
+from twinlab.bodies import Body, Vector
+from twinlab.events import Event, Item
+from twinlab.meshes import Solid
+from twinlab.world import Piece, World
+
+Colour = Literal["red", "green", "blue"]
+Shape = Literal["cube", "cylinder"]
+VARIES = {"varies": True}
+_COLOURS: dict[str, Vector] = {"red": (0.83, 0.18, 0.16), "green": (0.16, 0.6, 0.3), "blue": (0.15, 0.36, 0.8)}
+_PARK = -10.0  # parts that are not on the line yet wait here, below the floor [m]
+
+
+class Feeder(Body):
+    """Drops parts one by one; fields marked "varies" are what differs between seeds.
+
+    The nominal feeder (all that varies is 0) gives the kinds in turn, one each `period`, in the middle, not turned and
+    without defects.
+    """
+
+    position: Vector = Field((0.5, 0.7, 0.13), description="where a part is let go [m]")
+    along: float = Field(0, description="direction across which parts scatter, angle about z [rad]")
+    count: int = Field(10, ge=1, le=200, description="how many parts an episode has at most [1]")
+    first: float = Field(0.5, ge=0, description="when the first part comes [s]")
+    period: float = Field(5.0, gt=0, description="nominal time from part to part [s]")
+    jitter: float = Field(1.0, ge=0, description="times vary by up to this, either way [s]", json_schema_extra=VARIES)
+    scatter: float = Field(0.05, ge=0, description="places vary by up to this [m]", json_schema_extra=VARIES)
+    turn: float = Field(0.6, ge=0, description="yaws vary by up to this [rad]", json_schema_extra=VARIES)
+    mixing: float = Field(1.0, ge=0, le=1, description="share of parts out of turn [1]", json_schema_extra=VARIES)
+    defects: float = Field(0.1, ge=0, le=1, description="share of defective parts [1]", json_schema_extra=VARIES)
+    colours: tuple[Colour, ...] = Field(("red", "green", "blue"), min_length=1)
+    shapes: tuple[Shape, ...] = Field(("cube", "cylinder"), min_length=1)
+    size: float = Field(0.04, gt=0, description="edge of a cube; diameter and height of a cylinder [m]")
+    oversize: float = Field(1.3, gt=1, description="edge of an oversized part over that of a good one [1]")
+    mass: float = Field(0.08, gt=0, description="mass of a part [kg]")
+    friction: float = Field(0.8, ge=0, description="Coulomb friction coefficient of a part [1]")
+
+    def build(self, name: str, world: World, rng: np.random.Generator) -> tuple[tuple[Item, ...], int]:
+        """Add all parts of the episode, out of sight, and give them with the number of those let go."""
+        items = self.schedule(name, rng)
+        for i, item in enumerate(items):
+            piece = Piece(self._solid(item), frames.IDENTITY, _COLOURS[item.properties["colour"]])
+            park = frames.pose((0.2 * i, 0, _PARK))
+            world.add(item.name, [piece], park, friction=self.friction, rolling=0.0005)
+        return items, 0
+
+    def advance(
+        self, name: str, world: World, state: tuple[tuple[Item, ...], int]
+    ) -> tuple[tuple[tuple[Item, ...], int], tuple[Event, ...]]:
+        """Let the next part go when its time has come."""
+        items, gone = state
+        if gone == len(items) or world.time + 1e-9 < items[gone].time:
+            return state, ()
+        item = items[gone]
+        world.place(item.name, np.array(item.pose), mass=self.mass)
+        return (items, gone + 1), (Event(world.time, "spawned", item.name),)
+
+    def items(self, state: tuple[tuple[Item, ...], int]) -> tuple[Item, ...]:
+        """All parts of the episode, those to come included."""
+        return state[0]
+
+    def schedule(self, name: str, rng: np.random.Generator) -> tuple[Item, ...]:
+        """Which part comes when, where and how: the same seed gives the same parts."""
+        kinds = list(product(self.shapes, self.colours))
+        items = []
+        for i in range(self.count):
+            late, aside, yaw, mixed, bad = rng.uniform(-1, 1, 5)
+            other, flaw = rng.integers(len(kinds)), rng.integers(2)
+            shape, colour = kinds[other if (mixed + 1) / 2 < self.mixing else i % len(kinds)]
+            defect = ("chipped", "oversized")[flaw] if (bad + 1) / 2 < self.defects else ""
+            across = self.scatter * aside * np.array([np.cos(self.along), np.sin(self.along), 0])
+            time = max(0.0, self.first + i * self.period + self.jitter * late)
+            pose = frames.pose(np.array(self.position) + across, self.turn * yaw)
+            properties = {"colour": colour, "shape": shape}
+            symmetry = np.pi / 2 if shape == "cube" else 0.0
+            height = self._edge(defect)
+            items.append(Item(f"{name}_{i:02d}", time, tuple(pose), properties, defect, height, symmetry))
+        return tuple(sorted(items, key=lambda item: item.time))
+
+    def _edge(self, defect: str) -> float:
+        return self.size * (self.oversize if defect == "oversized" else 1)
+
+    def _solid(self, item: Item) -> Solid:
+        edge = self._edge(item.defect)
+        cube = item.properties["shape"] == "cube"
+        solid = meshes.box((edge, edge, edge)) if cube else meshes.cylinder(edge / 2, edge)
+        return meshes.chipped(solid) if item.defect == "chipped" else solid

@@ -1,0 +1,52 @@
+"""A parallel gripper on an arm: it holds by friction alone."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from pydantic import Field
+
+from twinlab.bodies import Actuator, Body
+from twinlab.events import Event
+from twinlab.world import World
+
+
+class Gripper(Body):
+    """The two-finger gripper of an arm that stands above it in the scene.
+
+    Its set-point is the speed at which the opening grows; a closing finger that meets a part presses with `force`.
+    """
+
+    of: str = Field("arm", description="the arm that it is mounted on")
+    joints: tuple[str, str] = ("panda_finger_joint1", "panda_finger_joint2")
+    fingers: tuple[str, str] = ("panda_leftfinger", "panda_rightfinger")
+    stroke: float = Field(0.08, gt=0, description="widest opening [m]")
+    speed: float = Field(0.2, gt=0, description="highest opening or closing speed [m/s]")
+    force: float = Field(20, gt=0, description="highest force of a finger [N]")
+    friction: float = Field(1.5, ge=0, description="Coulomb friction coefficient of the rubber pads [1]")
+    rolling: float = Field(0.005, ge=0, description="spinning friction coefficient of the pads [m]")
+
+    def build(self, name: str, world: World, rng: np.random.Generator) -> float:
+        """Open the fingers; the state is the opening that is asked for [m]."""
+        world.pad(self.of, self.fingers, self.friction, self.rolling)
+        world.set_joints(self.of, dict.fromkeys(self.joints, self.stroke / 2))
+        return self.stroke
+
+    def actuators(self, name: str) -> tuple[Actuator, ...]:
+        """How fast the opening grows [m/s]."""
+        return (Actuator(name, -self.speed, self.speed, "m s-1"),)
+
+    def command(self, name: str, world: World, state: float, values: Mapping[str, float], tick: float) -> float:
+        """Widen or narrow what is asked for, never far from the real opening: a blocked finger opens at once."""
+        width = self.width(world)
+        lead = 0.02  # enough for the motor to press with its full force [m]
+        return float(np.clip(state + values[name] * tick, max(0.0, width - lead), min(self.stroke, width + lead)))
+
+    def advance(self, name: str, world: World, state: float) -> tuple[float, tuple[Event, ...]]:
+        """Drive both fingers to half the opening each."""
+        world.drive(self.of, dict.fromkeys(self.joints, state / 2), dict.fromkeys(self.joints, self.force))
+        return state, ()
+
+    def width(self, world: World) -> float:
+        """The opening between the fingers [m]."""
+        joints = world.joints(self.of)
+        return float(sum(joints.position[joints.names.index(j)] for j in self.joints))

@@ -1,0 +1,123 @@
+"""Episodes: what a policy did on a line and what was measured, as one labelled dataset."""
+
+import json
+from collections.abc import Callable
+from importlib import metadata
+from typing import Protocol
+
+import numpy as np
+import xarray as xr
+
+import twinlab
+from twinlab.cell import Cell
+from twinlab.errors import CellError
+from twinlab.language import Meaning
+from twinlab.readings import Readings
+
+Episode = xr.Dataset
+_LIBRARIES = ("pybullet", "numpy", "moderngl", "xarray")
+
+
+class Policy(Protocol):
+    """A way to act. It sees readings only, unless it says that it sees truth.
+
+    Attributes:
+        sees_truth: whether truth is added to what it is called with; only the expert says so.
+    """
+
+    sees_truth: bool
+
+    def reset(self, seed: int, meaning: Meaning) -> None:
+        """Forget the past and take a goal; the seed fixes all its random choices."""
+        ...
+
+    def __call__(self, readings: Readings) -> np.ndarray:
+        """The set-points of this tick (actuator,)."""
+        ...
+
+
+def record(
+    cell: Cell,
+    policy: Policy,
+    ticks: int,
+    seed: int,
+    noise: float = 0.0,
+    progress: Callable[[int], None] | None = None,
+) -> Episode:
+    """Run a policy on a line from reset and keep everything.
+
+    Args:
+        cell: the line.
+        policy: who acts.
+        ticks: how long; the episode has so many rows.
+        seed: of the cell, the policy and the noise.
+        noise: standard deviation of the disturbance added to the policy's set-points, as a share of their limits; it
+            wanders over about half a second, so that the data show how mistakes are mended (DART, Laskey et al. 2017).
+        progress: called with the number of ticks done.
+
+    Returns:
+        A dataset over `time`: readings, truth, `action` (what was done), `intent` (what the policy wanted), and the
+        events over `event`. At each time stand the readings before that time's action.
+    """
+    if ticks < 1:
+        raise CellError(f"ticks came as {ticks}; an episode has at least 1")
+    readings = cell.reset(seed)
+    policy.reset(seed, cell.spec.task.meaning())
+    limits = np.array([a.high for a in cell.actuators])
+    rng, push = np.random.default_rng([seed, 1]), np.zeros(len(limits))
+    rows: dict[str, list[np.ndarray]] = {v.name: [] for v in cell.variables}
+    intents, actions, times = [], [], []
+    for tick in range(ticks):
+        for name, value in (readings | cell.truth).items():
+            rows[name].append(value)
+        times.append(cell.time)
+        intent = np.asarray(policy(readings | cell.truth if policy.sees_truth else readings), np.float32)
+        push = 0.9 * push + noise * np.sqrt(1 - 0.9**2) * limits * rng.normal(size=len(limits))
+        readings = cell.step(intent + push)
+        intents.append(intent)
+        actions.append(cell.action)
+        if progress is not None:
+            progress(tick + 1)
+    values = {name: np.stack(column) for name, column in rows.items()}
+    values |= {"action": np.stack(actions), "intent": np.clip(np.stack(intents), -limits, limits).astype(np.float32)}
+    return _dataset(cell, policy, values, np.array(times), noise)
+
+
+def _dataset(cell: Cell, policy: Policy, values: dict[str, np.ndarray], times: np.ndarray, noise: float) -> Episode:
+    out = xr.Dataset(coords={"time": ("time", times, {"units": "s"})})
+    for v in cell.variables:
+        attrs = {"units": v.units, "kind": v.kind, "role": v.role}
+        if v.labels:
+            attrs["labels"] = list(v.labels)
+        if v.given:
+            attrs["given"] = v.given
+        out[v.name] = (("time", *v.dims), values[v.name], attrs)
+    for name in ("action", "intent"):
+        limits = {"low": [a.low for a in cell.actuators], "high": [a.high for a in cell.actuators]}
+        units = " ".join(a.units for a in cell.actuators)
+        attrs = {"units": units, "kind": "vector", "role": "action", **limits}
+        out[name] = (("time", "actuator"), values[name], attrs)
+    out = out.assign_coords(actuator=[a.name for a in cell.actuators])
+    events = [e for e in cell.events if e.time <= times[-1] + cell.spec.physics.tick]
+    plain = {"kind": "event", "role": "truth"}
+    out["event_time"] = ("event", np.array([e.time for e in events], float), {"units": "s", **plain})
+    for key in ("kind", "item", "place"):
+        text = np.array([getattr(e, key) for e in events], dtype="<U32")
+        out[f"event_{key}"] = ("event", text, {"units": "1", **plain})
+    out["event_right"] = ("event", np.array([e.right for e in events], bool), {"units": "1", **plain})
+    return out.assign_attrs(_provenance(cell, policy, noise))
+
+
+def _provenance(cell: Cell, policy: Policy, noise: float) -> dict[str, str | int | float]:
+    versions = {name: metadata.version(name) for name in _LIBRARIES} | {"twinlab": twinlab.__version__}
+    return {
+        "scene": cell.spec.name,
+        "scene_digest": cell.spec.digest,
+        "seed": cell.seed,
+        "instruction": cell.spec.task.instruction(),
+        "policy": type(policy).__name__.lower(),
+        "noise": float(noise),
+        "tick": cell.spec.physics.tick,
+        "planned_run_time": cell.spec.planned_run_time,
+        "versions": json.dumps(versions, sort_keys=True),
+    }

@@ -1,0 +1,224 @@
+"""Scenes: a TOML file becomes a `SceneSpec`; whatever is wrong in it is said with file, table and key."""
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails
+
+from twinlab import rooms
+from twinlab.bodies import Body
+from twinlab.cameras import Camera
+from twinlab.errors import SceneError, TwinlabError, did_you_mean
+from twinlab.sensors import Sensor
+from twinlab.tasks import Task
+from twinlab.units import to_si
+
+_HOUSE = Path(__file__).parent
+FOLDERS = (_HOUSE.parent / "scenes", _HOUSE / "scenes")  # in a checkout; in an installed wheel
+_Model = TypeVar("_Model", bound=BaseModel)
+_MANY = ("bodies", "sensors", "cameras")
+
+
+class Physics(BaseModel):
+    """How the physics runs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    rate: float = Field(240, gt=0, description="physics steps per second [Hz]")
+    substeps: int = Field(1, ge=1, description="solver steps in each of them [1]")
+    iterations: int = Field(50, ge=1, description="solver iterations a substep [1]")
+    gravity: float = Field(-9.81, description="along z [m/s^2]")
+    tick: float = Field(0.05, gt=0, description="length of a control tick, a whole number of physics steps [s]")
+
+    @field_validator("tick")
+    @classmethod
+    def _whole(cls, tick: float, info: Any) -> float:
+        steps = tick * info.data.get("rate", 1 / tick)
+        if abs(steps - round(steps)) > 1e-6 or round(steps) < 1:
+            raise ValueError(f"must be a whole number of physics steps, is {steps:.3f} of them")
+        return tick
+
+    @property
+    def steps(self) -> int:
+        """Physics steps in a tick."""
+        return round(self.tick * self.rate)
+
+
+class SceneSpec(BaseModel):
+    """A line as data; frozen, hashable by its digest. `change` and `vary` build a new one, checked again."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+    name: str
+    title: str = ""
+    description: str = ""
+    planned_run_time: float = Field(5.0, gt=0, description="planned run time per item, PRI of ISO 22400-2 [s]")
+    renderer: str = Field("raster", description="which of renderers/ draws the cameras' pictures")
+    physics: Physics = Physics()
+    bodies: dict[str, Body] = Field(default_factory=dict)
+    cameras: dict[str, Camera] = Field(default_factory=dict)
+    sensors: dict[str, Sensor] = Field(default_factory=dict)
+    task: Task
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of everything in the spec, defaults included, as 16 hex digits."""
+        text = json.dumps(self.tables(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def tables(self) -> dict[str, Any]:
+        """The spec as plain tables, the way they would stand in TOML."""
+        out = self.model_dump(mode="json", exclude={"bodies", "sensors", "task", "cameras"})
+        out["cameras"] = {name: camera.model_dump(mode="json") for name, camera in self.cameras.items()}
+        for room in ("bodies", "sensors"):
+            out[room] = {name: _table(part) for name, part in getattr(self, room).items()}
+        return out | {"task": _table(self.task)}
+
+    def change(self, changes: Mapping[str, Any]) -> "SceneSpec":
+        """The same line with other values: `spec.change({"belt.speed": 0.2})`.
+
+        Args:
+            changes: "table.key", "table.name.key" or, as names differ, "name.key" → value.
+
+        Raises:
+            SceneError: no such key, or a value that does not fit.
+        """
+        tables = self.tables()
+        for path, value in changes.items():
+            *way, key = self._full(path)
+            table: Any = tables
+            for part in way:
+                if part not in table:
+                    raise SceneError(f"{self.name}: no {path!r} to change; {part!r} is unknown.{did_you_mean(part, table)}")
+                table = table[part]
+            table[key] = value
+        return _build(tables, f"{self.name} with {dict(changes)}")
+
+    def vary(self, share: float) -> "SceneSpec":
+        """The line with all that differs between seeds scaled by `share`; 0 is the nominal line."""
+        changes = {}
+        for name, body in self.bodies.items():
+            for key, field in type(body).model_fields.items():
+                if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("varies"):
+                    changes[f"bodies.{name}.{key}"] = share * getattr(body, key)
+        return self.change(changes)
+
+    def _full(self, path: str) -> list[str]:
+        parts = path.split(".")
+        for room in _MANY:
+            if parts[0] in getattr(self, room) and len(parts) > 1:
+                return [room, *parts]
+        return parts
+
+
+def scene_names() -> tuple[str, ...]:
+    """The scenes that `read_scene` finds by name."""
+    return tuple(sorted({p.stem for folder in FOLDERS for p in folder.glob("*.toml")}))
+
+
+def read_scene(scene: str | Path) -> SceneSpec:
+    """The spec of a scene, by its name ("sorting") or by a path to a TOML file.
+
+    Raises:
+        SceneError: there is no such scene, or something in it is wrong; the message says file, table and key.
+    """
+    path = Path(scene)
+    if path.suffix != ".toml":
+        found = [folder / f"{scene}.toml" for folder in FOLDERS if (folder / f"{scene}.toml").is_file()]
+        if not found:
+            known = scene_names()
+            raise SceneError(f"no scene {str(scene)!r}; there are {list(known)}.{did_you_mean(str(scene), known)}")
+        path = found[0]
+    if not path.is_file():
+        raise SceneError(f"no scene file {str(path)!r}; give the name of a scene or the path of a TOML file")
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as told:
+        raise SceneError(f"{path.name}: not TOML: {told}") from told
+    return _build({"name": path.stem, **tables}, path.name)
+
+
+def _table(part: Any) -> dict[str, Any]:
+    kind = next(k for room in ("bodies", "sensors", "tasks") for k in rooms.names(room) if rooms.load(room, k) is type(part))
+    return {"kind": kind, **part.model_dump(mode="json")}
+
+
+def _build(tables: Mapping[str, Any], where: str) -> SceneSpec:
+    """The checked spec of plain tables; `where` begins every message."""
+    tables = dict(tables)
+    for room in ("bodies", "sensors"):
+        parts = _named(tables, room, where)
+        tables[room] = {name: _variant(room, table, f"{where}: [{room}.{name}]") for name, table in parts.items()}
+    cameras = _named(tables, "cameras", where)
+    tables["cameras"] = {name: _checked(Camera, t, f"{where}: [cameras.{name}]") for name, t in cameras.items()}
+    if "task" not in tables:
+        raise SceneError(f"{where}: no [task] table; a line needs a goal, kinds are {list(rooms.names('tasks'))}")
+    tables["task"] = _variant("tasks", tables["task"], f"{where}: [task]")
+    tables["physics"] = _checked(Physics, tables.get("physics", {}), f"{where}: [physics]")
+    _check_names(tables, where)
+    return _checked(SceneSpec, tables, where)
+
+
+def _named(tables: Mapping[str, Any], room: str, where: str) -> Mapping[str, Any]:
+    parts = tables.get(room, {})
+    if not isinstance(parts, Mapping):
+        raise SceneError(f"{where}: {room} came as {parts!r}; wanted tables [{room}.name]")
+    return parts
+
+
+def _variant(room: str, table: Any, where: str) -> Any:
+    if not isinstance(table, Mapping) or not isinstance(table.get("kind"), str):
+        raise SceneError(f'{where} needs kind = "…"; kinds are {list(rooms.names(room))}')
+    fields = {key: value for key, value in table.items() if key != "kind"}
+    try:
+        kind = rooms.load(room, table["kind"])
+    except TwinlabError as told:
+        raise SceneError(f"{where} kind: {told}") from told
+    return _checked(kind, fields, where)
+
+
+def _checked(model: type[_Model], fields: Any, where: str) -> _Model:
+    if not isinstance(fields, Mapping):
+        raise SceneError(f"{where} came as {fields!r}; wanted a table")
+    known = model.model_fields
+    values = {k: to_si(v, known[k].description or "", f"{where} {k}") if k in known else v for k, v in fields.items()}
+    try:
+        return model.model_validate(values)
+    except ValidationError as told:
+        raise SceneError("\n".join(_said(e, known, where) for e in told.errors())) from told
+
+
+def _said(error: ErrorDetails, known: Mapping[str, Any], where: str) -> str:
+    key = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"{where} unknown key {key!r}; known are {sorted(known)}.{did_you_mean(key, known)}"
+    if error["type"] == "missing":
+        return f"{where} {key!r} is missing; it has no default"
+    field = known.get(str(error["loc"][0])) if error["loc"] else None
+    meant = f" ({field.description})" if field is not None and field.description else ""
+    return f"{where} {key}: came {error['input']!r}; wanted: {error['msg'].lower()}{meant}"
+
+
+def _check_names(tables: Mapping[str, Any], where: str) -> None:
+    """A name stands for one thing, so that `change` and the readings are never ambiguous."""
+    seen: dict[str, str] = {}
+    for room in _MANY:
+        for name in tables[room]:
+            if name in seen:
+                raise SceneError(f"{where}: {name!r} is both in [{seen[name]}] and in [{room}]; rename one")
+            if not name.isidentifier():
+                raise SceneError(f"{where}: [{room}.{name}] is no good name; use letters, digits and underscores")
+            seen[name] = room
+    for name, sensor in tables["sensors"].items():
+        camera = getattr(sensor, "camera", None)
+        if camera is not None and camera not in tables["cameras"]:
+            known = list(tables["cameras"])
+            raise SceneError(
+                f"{where}: [sensors.{name}] camera: no {camera!r}; there are {known}.{did_you_mean(camera, known)}"
+            )

@@ -1,0 +1,23 @@
+"""The opening between a gripper's fingers."""
+
+import numpy as np
+from pydantic import Field
+
+from twinlab.readings import Readings, Variable
+from twinlab.sensors import Moment, Sensor
+
+
+class Width(Sensor):
+    """The opening between a gripper's fingers."""
+
+    of: str = Field("arm", description="the robot that has the fingers")
+    joints: tuple[str, ...] = Field(("panda_finger_joint1", "panda_finger_joint2"), description="the fingers' joints")
+
+    def variables(self, name: str, moment: Moment) -> tuple[Variable, ...]:
+        """One number [m]."""
+        return (Variable(name, (), (), "float32", "m", "vector"),)
+
+    def read(self, name: str, moment: Moment, state: None, rng: np.random.Generator) -> tuple[Readings, None]:
+        """The sum of the fingers' positions."""
+        joints = moment.snapshot.joints[self.of]
+        return {name: np.float32(sum(joints.position[joints.names.index(j)] for j in self.joints)).reshape(())}, None

@@ -1,0 +1,47 @@
+"""Units in scene files: a bare number is SI, a string such as "100 mm/s" is converted, a wrong one is an error."""
+
+import re
+from functools import cache
+from typing import Any
+
+from twinlab.errors import SceneError
+
+_QUANTITY = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*[^\s\d].*")
+
+
+def to_si(value: Any, description: str, where: str) -> Any:
+    """The value in the unit that its field's description names in brackets at its end.
+
+    Args:
+        value: anything; only strings that begin with a number, and such strings in lists, are converted.
+        description: "speed of the surface [m/s]"; without brackets nothing is converted.
+        where: file, table and key, for the message.
+
+    Returns:
+        The number in the field's unit, or the value as it came.
+
+    Raises:
+        SceneError: the unit is unknown or measures something else.
+
+    >>> to_si("100 mm/s", "speed [m/s]", "x.toml: [bodies.belt] speed")
+    0.1
+    """
+    if isinstance(value, list):
+        return [to_si(v, description, where) for v in value]
+    unit = re.search(r"\[([^\[\]]+)\]$", description)
+    if unit is None or not isinstance(value, str) or not _QUANTITY.fullmatch(value):
+        return value
+    pint, registry = _pint()
+    try:
+        return float(round(registry.Quantity(value).to(unit[1]).magnitude, 12))
+    except pint.DimensionalityError as told:
+        raise SceneError(f"{where}: came {value!r}; wanted a value in {unit[1]}, and {told}") from told
+    except (pint.UndefinedUnitError, pint.PintError, ValueError, TypeError) as told:
+        raise SceneError(f"{where}: came {value!r}; wanted a number or a value in {unit[1]} ({told})") from told
+
+
+@cache
+def _pint() -> tuple[Any, Any]:
+    import pint  # costs a third of a second, and most scenes are all SI
+
+    return pint, pint.UnitRegistry()

@@ -1,0 +1,431 @@
+"""The physics: the only module that imports pybullet. Names in, arrays out; one client, one clock."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pybullet
+import pybullet_data
+
+from twinlab import frames, meshes
+from twinlab.errors import MeshError, WorldError, did_you_mean
+from twinlab.meshes import Solid
+from twinlab.snapshot import Joints, Snapshot, Visual
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """One solid of a body.
+
+    Attributes:
+        solid: its shape.
+        pose: its frame in the body's frame (7,).
+        colour: sRGB in 0–1.
+    """
+
+    solid: Solid
+    pose: np.ndarray
+    colour: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Contacts:
+    """What touches one body.
+
+    Attributes:
+        links: the body's own touched links, such as "arm/panda_leftfinger" (contact,).
+        others: names of the bodies that touch it (contact,).
+        force: normal force [N] (contact,).
+        depth: penetration [m], positive inside (contact,).
+    """
+
+    links: tuple[str, ...]
+    others: tuple[str, ...]
+    force: np.ndarray
+    depth: np.ndarray
+
+
+@dataclass
+class _Body:
+    """What the world keeps of a body."""
+
+    number: int
+    index: int  # place in `Snapshot.bodies`
+    first: int  # place of its base in `Snapshot.links`
+    links: tuple[str, ...]
+    joints: tuple[int, ...] = ()  # PyBullet's indices of the moving joints
+    names: tuple[str, ...] = ()  # names of the moving joints
+    inertial: np.ndarray | None = None  # the base's centre of mass in its link frame
+
+
+@dataclass
+class _Surface:
+    """What the world keeps of a moving surface."""
+
+    number: int
+    home: np.ndarray
+    velocity: tuple[float, ...]
+    speed: float
+    travel: float
+
+
+class World:
+    """One PyBullet client with names.
+
+    Args:
+        step: length of a physics step [s].
+        substeps: solver steps within each of them; more is finer and slower.
+        iterations: solver iterations a substep.
+        gravity: along z [m/s^2].
+    """
+
+    def __init__(self, step: float = 1 / 240, substeps: int = 1, iterations: int = 50, gravity: float = -9.81) -> None:
+        self.client = pybullet.connect(pybullet.DIRECT)
+        if self.client < 0:
+            raise WorldError("PyBullet gave no client; close some worlds first (it can hold about 1,000)")
+        if not pybullet.isNumpyEnabled():
+            raise WorldError("this PyBullet was built without NumPy; install the wheel: pip install pybullet==3.2.7")
+        self._step, self._substeps, self._iterations, self._gravity = step, substeps, iterations, gravity
+        self._bodies: dict[str, _Body] = {}
+        self.reset()
+
+    def __enter__(self) -> "World":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Disconnect from PyBullet; calling it twice does no harm."""
+        if self.client >= 0:
+            pybullet.disconnect(self.client)
+            self.client = -1
+
+    def reset(self) -> None:
+        """Empty the world and set the clock to zero."""
+        pybullet.resetSimulation(physicsClientId=self.client)
+        pybullet.setPhysicsEngineParameter(
+            fixedTimeStep=self._step / self._substeps,
+            numSolverIterations=self._iterations,
+            deterministicOverlappingPairs=1,
+            physicsClientId=self.client,
+        )
+        pybullet.setGravity(0, 0, self._gravity, physicsClientId=self.client)
+        self.steps = 0
+        self._bodies = {}
+        self._links: list[str] = []
+        self._visuals: tuple[Visual, ...] = ()
+        self._surfaces: dict[str, _Surface] = {}
+
+    @property
+    def timestep(self) -> float:
+        """Length of a physics step [s]."""
+        return self._step
+
+    @property
+    def time(self) -> float:
+        """Time since reset [s]."""
+        return self.steps * self._step
+
+    @property
+    def bodies(self) -> tuple[str, ...]:
+        """Names of the bodies, in the order of their mask values."""
+        return tuple(self._bodies)
+
+    def number(self, name: str) -> int:
+        """PyBullet's own id of a body."""
+        return self._body(name).number
+
+    # ---- building
+
+    def add(
+        self,
+        name: str,
+        pieces: Sequence[Piece],
+        pose: np.ndarray,
+        mass: float = 0.0,
+        friction: float = 0.6,
+        rolling: float = 0.0,
+    ) -> None:
+        """Add a rigid body of convex pieces.
+
+        Args:
+            name: its name; no other body may have it.
+            pieces: what it is made of.
+            pose: its frame in the world (7,).
+            mass: [kg]; 0 stands still for ever.
+            friction: Coulomb coefficient, multiplied with that of what it touches.
+            rolling: rolling and spinning friction coefficient [m].
+        """
+        number = pybullet.createMultiBody(
+            baseMass=mass,
+            baseCollisionShapeIndex=self._solid(pieces[0]) if len(pieces) == 1 else self._boxes(name, pieces),
+            basePosition=pose[:3],
+            baseOrientation=pose[3:],
+            physicsClientId=self.client,
+        )
+        body = self._register(name, number, ())
+        pybullet.changeDynamics(
+            number, -1, lateralFriction=friction, rollingFriction=rolling, spinningFriction=rolling,
+            physicsClientId=self.client,
+        )  # fmt: skip
+        self._visuals += tuple(Visual(body.first, body.index, p.solid.mesh, p.pose, p.colour) for p in pieces)
+
+    def load(self, name: str, file: str, pose: np.ndarray, faces: int = 1500) -> None:
+        """Load a robot from a URDF file and fix its base.
+
+        Args:
+            name: the body's name.
+            file: path; a relative one is looked up in pybullet_data.
+            pose: frame of its base link in the world (7,).
+            faces: to how many triangles each drawn mesh is reduced at most, within 2 mm.
+
+        Raises:
+            MeshError: the file or a mesh that it names is missing, or PyBullet cannot read it.
+        """
+        path = Path(file) if Path(file).is_absolute() else Path(pybullet_data.getDataPath()) / file
+        _check_robot(name, path)
+        try:
+            number = pybullet.loadURDF(str(path), pose[:3], pose[3:], useFixedBase=True, physicsClientId=self.client)
+        except pybullet.error as told:
+            raise MeshError(f"{name}: PyBullet cannot load {str(file)!r} ({told}); are all its meshes there?") from told
+        infos = [pybullet.getJointInfo(number, j, self.client) for j in range(pybullet.getNumJoints(number, self.client))]
+        body = self._register(name, number, tuple(i[12].decode() for i in infos))
+        moving = [i for i in infos if i[2] != pybullet.JOINT_FIXED]
+        body.joints, body.names = tuple(i[0] for i in moving), tuple(i[1].decode() for i in moving)
+        info = pybullet.getDynamicsInfo(number, -1, self.client)
+        body.inertial = np.array([*info[3], *info[4]])
+        for j in range(len(infos)):
+            pybullet.enableJointForceTorqueSensor(number, j, True, self.client)
+        self._visuals += tuple(self._drawn(body, faces))
+
+    def pad(self, name: str, links: Sequence[str], friction: float, rolling: float) -> None:
+        """Give links of a robot rough pads: Coulomb friction coefficient, and spinning friction coefficient [m]."""
+        body = self._body(name)
+        for link in links:
+            pybullet.changeDynamics(
+                body.number, self._link(body, link), lateralFriction=friction, spinningFriction=rolling,
+                physicsClientId=self.client,
+            )  # fmt: skip
+
+    # ---- moving
+
+    def step(self) -> None:
+        """One physics step; moving surfaces are put back and pushed on before every substep."""
+        for _ in range(self._substeps):
+            for surface in self._surfaces.values():
+                pybullet.resetBasePositionAndOrientation(surface.number, surface.home[:3], surface.home[3:], self.client)
+                pybullet.resetBaseVelocity(surface.number, surface.velocity, (0, 0, 0), self.client)
+            pybullet.stepSimulation(self.client)
+        for surface in self._surfaces.values():
+            surface.travel += surface.speed * self._step
+        self.steps += 1
+
+    def surface(self, name: str, velocity: np.ndarray) -> None:
+        """Make a body's surface move at a velocity (3,) [m/s] while the body itself stays where it is."""
+        travel = self._surfaces[name].travel if name in self._surfaces else 0.0
+        speed = float(np.linalg.norm(velocity))
+        self._surfaces[name] = _Surface(self._body(name).number, self.pose(name), tuple(velocity), speed, travel)
+
+    def travel(self, name: str) -> tuple[float, float]:
+        """How far a moving surface has run since reset [m], and its speed [m/s]."""
+        if name not in self._surfaces:
+            raise WorldError(f"no moving surface {name!r}; there are {list(self._surfaces)}")
+        return self._surfaces[name].travel, self._surfaces[name].speed
+
+    def surface_velocity(self, name: str) -> tuple[float, ...]:
+        """The velocity (3,) [m/s] of a moving surface."""
+        self.travel(name)  # says what is wrong with the name
+        return self._surfaces[name].velocity
+
+    def place(self, name: str, pose: np.ndarray, mass: float | None = None) -> None:
+        """Put a body at a pose (7,) at rest, and give it another mass [kg] if one is given."""
+        number = self._body(name).number
+        if mass is not None:
+            pybullet.changeDynamics(number, -1, mass=mass, physicsClientId=self.client)
+        pybullet.resetBasePositionAndOrientation(number, pose[:3], pose[3:], self.client)
+        pybullet.resetBaseVelocity(number, (0, 0, 0), (0, 0, 0), self.client)
+
+    def set_joints(self, name: str, positions: Mapping[str, float]) -> None:
+        """Put joints at positions at once, at rest; for building, not for control."""
+        body = self._body(name)
+        for joint, value in positions.items():
+            pybullet.resetJointState(body.number, self._joint(body, joint), value, 0.0, self.client)
+
+    def drive(self, name: str, targets: Mapping[str, float], forces: Mapping[str, float], gain: float = 0.3) -> None:
+        """Let position motors pull joints to targets [rad or m], each with at most a force [N m or N]."""
+        body = self._body(name)
+        joints = [self._joint(body, j) for j in targets]
+        pybullet.setJointMotorControlArray(
+            body.number, joints, pybullet.POSITION_CONTROL, targetPositions=list(targets.values()),
+            positionGains=[gain] * len(joints), velocityGains=[1.0] * len(joints),
+            forces=[forces[j] for j in targets], physicsClientId=self.client,
+        )  # fmt: skip
+
+    def inverse(
+        self, name: str, link: str, pose: np.ndarray, near: np.ndarray, rest: Mapping[str, float]
+    ) -> np.ndarray:
+        """Joint positions that bring a link's frame to a pose, by PyBullet's damped least squares.
+
+        Args:
+            name: the robot.
+            link: the link that shall get there.
+            pose: where to (7,), in the world.
+            near: joint positions to start from (joint,).
+            rest: joint → position to stay near where the pose leaves a choice.
+
+        Returns:
+            Positions of all moving joints (joint,).
+        """
+        body = self._body(name)
+        limits = [pybullet.getJointInfo(body.number, j, self.client)[8:10] for j in body.joints]
+        found = pybullet.calculateInverseKinematics(
+            body.number, self._link(body, link), pose[:3], pose[3:],
+            lowerLimits=[low for low, _ in limits], upperLimits=[high for _, high in limits],
+            jointRanges=[high - low for low, high in limits],
+            restPoses=[rest.get(joint, at) for joint, at in zip(body.names, near, strict=True)],
+            currentPositions=list(near), maxNumIterations=60, residualThreshold=1e-7, physicsClientId=self.client,
+        )  # fmt: skip
+        return np.array(found)
+
+    # ---- looking
+
+    def pose(self, link: str) -> np.ndarray:
+        """The pose (7,) of a body "belt" or of a link "arm/panda_hand"."""
+        name, _, part = link.partition("/")
+        body = self._body(name)
+        if part:
+            state = pybullet.getLinkState(body.number, self._link(body, part), False, True, self.client)
+            return np.array([*state[4], *state[5]])
+        position, quaternion = pybullet.getBasePositionAndOrientation(body.number, self.client)
+        at = np.array([*position, *quaternion])
+        return at if body.inertial is None else frames.compose(at, frames.inverse(body.inertial))
+
+    def joints(self, name: str) -> Joints:
+        """The moving joints of a robot as they are now."""
+        body = self._body(name)
+        states = pybullet.getJointStates(body.number, body.joints, self.client)
+        return Joints(
+            body.names,
+            np.array([s[0] for s in states]),
+            np.array([s[1] for s in states]),
+            np.array([s[3] for s in states]),
+        )
+
+    def reaction(self, link: str) -> np.ndarray:
+        """Force [N] and torque [N m] (6,) that a link's joint carries, in the link's own frame."""
+        name, _, part = link.partition("/")
+        body = self._body(name)
+        return np.array(pybullet.getJointState(body.number, self._link(body, part), self.client)[2])
+
+    def contacts(self, name: str) -> Contacts:
+        """What touches a body now; contacts between its own links are left out."""
+        body = self._body(name)
+        points = pybullet.getContactPoints(bodyA=body.number, physicsClientId=self.client)
+        points = [p for p in points if p[2] != body.number]
+        by_number = {b.number: n for n, b in self._bodies.items()}
+        own = [name if p[3] < 0 else f"{name}/{body.links[p[3]]}" for p in points]
+        return Contacts(
+            tuple(own),
+            tuple(by_number[p[2]] for p in points),
+            np.array([p[9] for p in points]),
+            np.array([-p[8] for p in points]),
+        )
+
+    def rays(self, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+        """Where rays from (ray, 3) to (ray, 3) [m] first hit, as a share of their length; 1 where nothing is hit."""
+        hits = pybullet.rayTestBatch(np.asarray(starts), np.asarray(ends), physicsClientId=self.client)
+        return np.array([h[2] for h in hits])
+
+    def snapshot(self) -> Snapshot:
+        """All poses, joints and visuals at this instant."""
+        poses = np.empty((len(self._links), 7))
+        joints = {}
+        for name, body in self._bodies.items():
+            poses[body.first] = self.pose(name)
+            if body.links:
+                states = pybullet.getLinkStates(body.number, range(len(body.links)), physicsClientId=self.client)
+                poses[body.first + 1 : body.first + 1 + len(states)] = [(*s[4], *s[5]) for s in states]
+            if body.joints:
+                joints[name] = self.joints(name)
+        return Snapshot(self.time, self.bodies, tuple(self._links), poses, self._visuals, joints)
+
+    # ---- inside
+
+    def _body(self, name: str) -> _Body:
+        if self.client < 0:
+            raise WorldError(f"this world is closed; {name!r} can't be reached any more, make a new one")
+        if name not in self._bodies:
+            raise WorldError(f"no body {name!r}; there are {list(self._bodies)}.{did_you_mean(name, self._bodies)}")
+        return self._bodies[name]
+
+    def _link(self, body: _Body, link: str) -> int:
+        if link not in body.links:
+            raise WorldError(f"no link {link!r}; there are {list(body.links)}.{did_you_mean(link, body.links)}")
+        return body.links.index(link)
+
+    def _joint(self, body: _Body, joint: str) -> int:
+        if joint not in body.names:
+            raise WorldError(f"no joint {joint!r}; there are {list(body.names)}.{did_you_mean(joint, body.names)}")
+        return body.joints[body.names.index(joint)]
+
+    def _register(self, name: str, number: int, links: tuple[str, ...]) -> _Body:
+        if name in self._bodies:
+            raise WorldError(f"two bodies are called {name!r}; give each a name of its own")
+        body = _Body(number, len(self._bodies), len(self._links), links)
+        self._bodies[name] = body
+        self._links += [name, *(f"{name}/{link}" for link in links)]
+        return body
+
+    def _solid(self, piece: Piece) -> int:
+        solid, client = piece.solid, self.client
+        at = {"collisionFramePosition": piece.pose[:3], "collisionFrameOrientation": piece.pose[3:]}
+        if solid.form == "box":
+            half = [edge / 2 for edge in solid.size]
+            return pybullet.createCollisionShape(pybullet.GEOM_BOX, halfExtents=half, physicsClientId=client, **at)
+        if solid.form == "cylinder":
+            radius, height = solid.size
+            return pybullet.createCollisionShape(
+                pybullet.GEOM_CYLINDER, radius=radius, height=height, physicsClientId=client, **at
+            )
+        points = np.unique(solid.mesh.vertices, axis=0).tolist()
+        return pybullet.createCollisionShape(pybullet.GEOM_MESH, vertices=points, physicsClientId=client, **at)
+
+    def _boxes(self, name: str, pieces: Sequence[Piece]) -> int:
+        if any(p.solid.form != "box" for p in pieces):
+            raise WorldError(f"{name}: a body of several pieces can be made of boxes only; give each other solid a body")
+        return pybullet.createCollisionShapeArray(
+            shapeTypes=[pybullet.GEOM_BOX] * len(pieces),
+            halfExtents=[[edge / 2 for edge in p.solid.size] for p in pieces],
+            collisionFramePositions=[p.pose[:3].tolist() for p in pieces],
+            collisionFrameOrientations=[p.pose[3:].tolist() for p in pieces],
+            physicsClientId=self.client,
+        )
+
+    def _drawn(self, body: _Body, faces: int) -> list[Visual]:
+        found = []
+        for shape in pybullet.getVisualShapeData(body.number, physicsClientId=self.client):
+            link, form, scale, file, position, turn, colour = shape[1:8]
+            if form != pybullet.GEOM_MESH:
+                continue
+            mesh = meshes.cached(file.decode(), faces=faces)
+            if scale != (1.0, 1.0, 1.0):
+                mesh = meshes.Mesh(mesh.vertices * np.float32(scale), mesh.faces, mesh.colours)
+            found.append(Visual(body.first + 1 + link, body.index, mesh, np.array([*position, *turn]), colour[:3]))
+        return found
+
+
+def _check_robot(name: str, path: Path) -> None:
+    """Say which file is missing: PyBullet itself only says that it cannot load the robot."""
+    if not path.is_file():
+        raise MeshError(f"{name}: no robot file {str(path)!r}; give a path, or a name below pybullet_data")
+    try:
+        root = ElementTree.parse(path).getroot()
+    except ElementTree.ParseError as told:
+        raise MeshError(f"{name}: {str(path)!r} is not XML ({told}); a URDF file was wanted") from told
+    for element in root.iter("mesh"):
+        mesh = element.get("filename", "").removeprefix("package://").removeprefix("file://")
+        if not (path.parent / mesh).is_file():
+            raise MeshError(f"{name}: {str(path)!r} names the mesh {mesh!r}, which is not in {str(path.parent)!r}; put it there")

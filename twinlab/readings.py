@@ -52,7 +52,9 @@ def check(readings: Readings, variables: Iterable[Variable]) -> None:
     wanted = {v.name: v for v in variables}
     for name in readings:
         if name not in wanted:
-            raise ReadingsError(f"reading {name!r} was never declared; declared are {sorted(wanted)}.{did_you_mean(name, wanted)}")
+            raise ReadingsError(
+                f"reading {name!r} was never declared; declared are {sorted(wanted)}.{did_you_mean(name, wanted)}"
+            )
     for name, variable in wanted.items():
         if name not in readings:
             raise ReadingsError(f"reading {name!r} is missing; came {sorted(readings)}")

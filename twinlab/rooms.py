@@ -50,7 +50,9 @@ def load(room: str, name: str) -> type:
     module = _module(room, name, files[name])
     wanted = "".join(part.capitalize() for part in name.split("_"))
     if not hasattr(module, wanted):
-        raise UnknownVariantError(f"{files[name].name} in {room}/ has no class {wanted!r}; name the class after its file")
+        raise UnknownVariantError(
+            f"{files[name].name} in {room}/ has no class {wanted!r}; name the class after its file"
+        )
     return getattr(module, wanted)
 
 

@@ -95,7 +95,9 @@ class SceneSpec(BaseModel):
             table: Any = tables
             for part in way:
                 if part not in table:
-                    raise SceneError(f"{self.name}: no {path!r} to change; {part!r} is unknown.{did_you_mean(part, table)}")
+                    raise SceneError(
+                        f"{self.name}: no {path!r} to change; {part!r} is unknown.{did_you_mean(part, table)}"
+                    )
                 table = table[part]
             table[key] = value
         return _build(tables, f"{self.name} with {dict(changes)}")
@@ -145,7 +147,9 @@ def read_scene(scene: str | Path) -> SceneSpec:
 
 
 def _table(part: Any) -> dict[str, Any]:
-    kind = next(k for room in ("bodies", "sensors", "tasks") for k in rooms.names(room) if rooms.load(room, k) is type(part))
+    kind = next(
+        k for room in ("bodies", "sensors", "tasks") for k in rooms.names(room) if rooms.load(room, k) is type(part)
+    )
     return {"kind": kind, **part.model_dump(mode="json")}
 
 

@@ -5,7 +5,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twinlab.meshes import Mesh
+from twinlab.meshes import Mesh, Solid
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """One solid of a body.
+
+    Attributes:
+        solid: its shape.
+        pose: its frame in the body's frame (7,).
+        colour: sRGB in 0–1.
+    """
+
+    solid: Solid
+    pose: np.ndarray
+    colour: tuple[float, float, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +57,23 @@ class Joints:
     position: np.ndarray
     velocity: np.ndarray
     torque: np.ndarray
+
+
+@dataclass(frozen=True)
+class Contacts:
+    """What touches one body.
+
+    Attributes:
+        links: the body's own touched links, such as "arm/panda_leftfinger" (contact,).
+        others: names of the bodies that touch it (contact,).
+        force: normal force [N] (contact,).
+        depth: penetration [m], positive inside (contact,).
+    """
+
+    links: tuple[str, ...]
+    others: tuple[str, ...]
+    force: np.ndarray
+    depth: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)

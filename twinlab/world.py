@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from xml.etree import ElementTree
 
 import numpy as np
 import pybullet
@@ -11,40 +10,8 @@ import pybullet_data
 
 from twinlab import frames, meshes
 from twinlab.errors import MeshError, WorldError, did_you_mean
-from twinlab.meshes import Solid
-from twinlab.snapshot import Joints, Snapshot, Visual
-
-
-@dataclass(frozen=True, eq=False)
-class Piece:
-    """One solid of a body.
-
-    Attributes:
-        solid: its shape.
-        pose: its frame in the body's frame (7,).
-        colour: sRGB in 0–1.
-    """
-
-    solid: Solid
-    pose: np.ndarray
-    colour: tuple[float, float, float]
-
-
-@dataclass(frozen=True)
-class Contacts:
-    """What touches one body.
-
-    Attributes:
-        links: the body's own touched links, such as "arm/panda_leftfinger" (contact,).
-        others: names of the bodies that touch it (contact,).
-        force: normal force [N] (contact,).
-        depth: penetration [m], positive inside (contact,).
-    """
-
-    links: tuple[str, ...]
-    others: tuple[str, ...]
-    force: np.ndarray
-    depth: np.ndarray
+from twinlab.robots import check_robot
+from twinlab.snapshot import Contacts, Joints, Piece, Snapshot, Visual
 
 
 @dataclass
@@ -186,12 +153,14 @@ class World:
             MeshError: the file or a mesh that it names is missing, or PyBullet cannot read it.
         """
         path = Path(file) if Path(file).is_absolute() else Path(pybullet_data.getDataPath()) / file
-        _check_robot(name, path)
+        check_robot(name, path)
         try:
             number = pybullet.loadURDF(str(path), pose[:3], pose[3:], useFixedBase=True, physicsClientId=self.client)
         except pybullet.error as told:
             raise MeshError(f"{name}: PyBullet cannot load {str(file)!r} ({told}); are all its meshes there?") from told
-        infos = [pybullet.getJointInfo(number, j, self.client) for j in range(pybullet.getNumJoints(number, self.client))]
+        infos = [
+            pybullet.getJointInfo(number, j, self.client) for j in range(pybullet.getNumJoints(number, self.client))
+        ]
         body = self._register(name, number, tuple(i[12].decode() for i in infos))
         moving = [i for i in infos if i[2] != pybullet.JOINT_FIXED]
         body.joints, body.names = tuple(i[0] for i in moving), tuple(i[1].decode() for i in moving)
@@ -216,7 +185,9 @@ class World:
         """One physics step; moving surfaces are put back and pushed on before every substep."""
         for _ in range(self._substeps):
             for surface in self._surfaces.values():
-                pybullet.resetBasePositionAndOrientation(surface.number, surface.home[:3], surface.home[3:], self.client)
+                pybullet.resetBasePositionAndOrientation(
+                    surface.number, surface.home[:3], surface.home[3:], self.client
+                )
                 pybullet.resetBaseVelocity(surface.number, surface.velocity, (0, 0, 0), self.client)
             pybullet.stepSimulation(self.client)
         for surface in self._surfaces.values():
@@ -395,7 +366,9 @@ class World:
 
     def _boxes(self, name: str, pieces: Sequence[Piece]) -> int:
         if any(p.solid.form != "box" for p in pieces):
-            raise WorldError(f"{name}: a body of several pieces can be made of boxes only; give each other solid a body")
+            raise WorldError(
+                f"{name}: a body of several pieces can be made of boxes only; give each other solid a body"
+            )
         return pybullet.createCollisionShapeArray(
             shapeTypes=[pybullet.GEOM_BOX] * len(pieces),
             halfExtents=[[edge / 2 for edge in p.solid.size] for p in pieces],
@@ -415,17 +388,3 @@ class World:
                 mesh = meshes.Mesh(mesh.vertices * np.float32(scale), mesh.faces, mesh.colours)
             found.append(Visual(body.first + 1 + link, body.index, mesh, np.array([*position, *turn]), colour[:3]))
         return found
-
-
-def _check_robot(name: str, path: Path) -> None:
-    """Say which file is missing: PyBullet itself only says that it cannot load the robot."""
-    if not path.is_file():
-        raise MeshError(f"{name}: no robot file {str(path)!r}; give a path, or a name below pybullet_data")
-    try:
-        root = ElementTree.parse(path).getroot()
-    except ElementTree.ParseError as told:
-        raise MeshError(f"{name}: {str(path)!r} is not XML ({told}); a URDF file was wanted") from told
-    for element in root.iter("mesh"):
-        mesh = element.get("filename", "").removeprefix("package://").removeprefix("file://")
-        if not (path.parent / mesh).is_file():
-            raise MeshError(f"{name}: {str(path)!r} names the mesh {mesh!r}, which is not in {str(path.parent)!r}; put it there")

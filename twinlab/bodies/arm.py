@@ -75,9 +75,7 @@ class Arm(Body):
         axes = [Actuator(f"{name}.{axis}", -s, s, "m s-1") for axis in "xyz"]
         return (*axes, Actuator(f"{name}.yaw", -w, w, "rad s-1"))
 
-    def command(
-        self, name: str, world: World, state: ArmState, values: Mapping[str, float], tick: float
-    ) -> ArmState:
+    def command(self, name: str, world: World, state: ArmState, values: Mapping[str, float], tick: float) -> ArmState:
         """Move the target by one tick of the set-point, as far as speed, reach and force allow."""
         velocity = np.array([values[f"{name}.{axis}"] for axis in ("x", "y", "z", "yaw")])
         speed = np.linalg.norm(velocity[:3])

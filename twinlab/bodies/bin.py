@@ -6,7 +6,8 @@ from pydantic import Field
 from twinlab import frames, meshes
 from twinlab.bodies import Body, Vector
 from twinlab.frames import Region
-from twinlab.world import Piece, World
+from twinlab.snapshot import Piece
+from twinlab.world import World
 
 
 class Bin(Body):

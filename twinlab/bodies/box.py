@@ -5,7 +5,8 @@ from pydantic import Field
 
 from twinlab import frames, meshes
 from twinlab.bodies import Body, Vector
-from twinlab.world import Piece, World
+from twinlab.snapshot import Piece
+from twinlab.world import World
 
 
 class Box(Body):

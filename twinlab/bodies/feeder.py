@@ -10,7 +10,8 @@ from twinlab import frames, meshes
 from twinlab.bodies import Body, Vector
 from twinlab.events import Event, Item
 from twinlab.meshes import Solid
-from twinlab.world import Piece, World
+from twinlab.snapshot import Piece
+from twinlab.world import World
 
 Colour = Literal["red", "green", "blue"]
 Shape = Literal["cube", "cylinder"]

@@ -17,7 +17,8 @@ class Frame:
         rgb: sRGB, uint8 (height, width, 3).
         depth: distance along the optical axis [m], float32 (height, width); +inf where nothing is.
         mask: index into `Snapshot.bodies`, int16 (height, width); -1 where nothing is.
-        normals: unit normals of the surface in the camera's optical frame, float32 (height, width, 3); 0 where nothing is.
+        normals: unit normals of the surface in the camera's optical frame, float32 (height, width, 3); 0 where
+            nothing is.
     """
 
     rgb: np.ndarray

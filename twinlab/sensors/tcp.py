@@ -15,7 +15,9 @@ class Tcp(Sensor):
 
     def variables(self, name: str, moment: Moment) -> tuple[Variable, ...]:
         """x, y, z [m] and yaw [rad]."""
-        return (Variable(name, (f"{name}_axis",), (4,), "float32", "m m m rad", "vector", labels=("x", "y", "z", "yaw")),)
+        return (
+            Variable(name, (f"{name}_axis",), (4,), "float32", "m m m rad", "vector", labels=("x", "y", "z", "yaw")),
+        )
 
     def read(self, name: str, moment: Moment, state: None, rng: np.random.Generator) -> tuple[Readings, None]:
         """Forward kinematics, by the physics."""

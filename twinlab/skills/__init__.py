@@ -46,7 +46,15 @@ class Skill(Protocol):
 
 
 def towards(now: Now, position: np.ndarray, yaw: float, gain: float, speed: float) -> np.ndarray:
-    """Set-points (4,) that lead the tool to a position (3,) and yaw in proportion to what is left [1/s], at most at a speed."""
+    """Set-points (4,) that lead the tool to a position (3,) [m] and yaw [rad], slower the nearer it is.
+
+    Args:
+        now: where the tool is.
+        position: where to.
+        yaw: how turned.
+        gain: speed for each metre that is left [1/s].
+        speed: highest speed [m/s].
+    """
     left = np.asarray(position, float) - now.tool[:3]
     velocity = gain * left
     velocity *= min(1.0, speed / max(float(np.linalg.norm(velocity)), 1e-9))

@@ -225,13 +225,29 @@ class World:
         for joint, value in positions.items():
             pybullet.resetJointState(body.number, self._joint(body, joint), value, 0.0, self.client)
 
-    def drive(self, name: str, targets: Mapping[str, float], forces: Mapping[str, float], gain: float = 0.3) -> None:
-        """Let position motors pull joints to targets [rad or m], each with at most a force [N m or N]."""
+    def drive(
+        self,
+        name: str,
+        targets: Mapping[str, float],
+        forces: Mapping[str, float],
+        speeds: Mapping[str, float] | None = None,
+        gain: float = 0.3,
+    ) -> None:
+        """Let motors lead joints along targets [rad or m], each with at most a force [N m or N].
+
+        Args:
+            name: the robot.
+            targets: joint → where it should be now.
+            forces: joint → highest force.
+            speeds: joint → how fast it should move now [rad/s or m/s]; at rest if not given.
+            gain: which share of an error is mended in one physics step, however many substeps it has.
+        """
         body = self._body(name)
         joints = [self._joint(body, j) for j in targets]
         pybullet.setJointMotorControlArray(
             body.number, joints, pybullet.POSITION_CONTROL, targetPositions=list(targets.values()),
-            positionGains=[gain] * len(joints), velocityGains=[1.0] * len(joints),
+            targetVelocities=[speeds[j] if speeds else 0.0 for j in targets],
+            positionGains=[gain / self._substeps] * len(joints), velocityGains=[1.0] * len(joints),
             forces=[forces[j] for j in targets], physicsClientId=self.client,
         )  # fmt: skip
 
@@ -251,6 +267,9 @@ class World:
             Positions of all moving joints (joint,).
         """
         body = self._body(name)
+        if body.inertial is not None:  # PyBullet solves in a frame at the base's centre of mass
+            home = frames.compose(self.pose(name), body.inertial)
+            pose = frames.compose(frames.inverse(home), pose)
         limits = [pybullet.getJointInfo(body.number, j, self.client)[8:10] for j in body.joints]
         found = pybullet.calculateInverseKinematics(
             body.number, self._link(body, link), pose[:3], pose[3:],

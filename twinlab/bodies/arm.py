@@ -20,6 +20,7 @@ class ArmState:
 
     Attributes:
         target: x, y, z [m] and yaw [rad] of the tool (4,).
+        velocity: of the target in the last tick [m/s, rad/s] (4,).
         start, goal: joint targets at the begin and the end of this tick (joint,).
         steps: physics steps that a tick has.
         done: how many of them are done.
@@ -28,6 +29,7 @@ class ArmState:
     """
 
     target: np.ndarray
+    velocity: np.ndarray
     start: np.ndarray
     goal: np.ndarray
     steps: int = 1
@@ -55,6 +57,7 @@ class Arm(Body):
     high: Vector = Field((0.75, 0.7, 0.6), description="reach: the tool's highest x, y, z [m]")
     speed: float = Field(0.6, gt=0, description="highest speed of the tool [m/s]")
     turning: float = Field(2.5, gt=0, description="highest turning speed of the tool [rad/s]")
+    acceleration: float = Field(5.0, gt=0, description="highest acceleration of the tool [m/s^2]")
     joint_speed: float = Field(2.175, gt=0, description="highest speed of a joint [rad/s]")
     torque: tuple[float, ...] = Field((87, 87, 87, 87, 12, 12, 12), description="highest motor torques [N m]")
     force: float = Field(60, gt=0, description="wrist force above which the arm stops [N]")
@@ -67,7 +70,7 @@ class Arm(Body):
         for _ in range(5):  # each call starts where the one before ended
             goal = self._solve(name, world, target, world.joints(name).position)
             world.set_joints(name, self._named(goal))
-        return ArmState(target, goal, goal)
+        return ArmState(target, np.zeros(4), goal, goal)
 
     def actuators(self, name: str) -> tuple[Actuator, ...]:
         """The tool's velocity: x, y, z [m/s] and yaw [rad/s]."""
@@ -79,7 +82,10 @@ class Arm(Body):
         """Move the target by one tick of the set-point, as far as speed, reach and force allow."""
         velocity = np.array([values[f"{name}.{axis}"] for axis in ("x", "y", "z", "yaw")])
         speed = np.linalg.norm(velocity[:3])
-        velocity[:3] *= min(1.0, self.speed / max(speed, 1e-9))
+        velocity[:3] *= min(1.0, self.speed / max(float(speed), 1e-9))
+        change = velocity[:3] - state.velocity[:3]
+        change *= min(1.0, self.acceleration * tick / max(float(np.linalg.norm(change)), 1e-9))
+        velocity[:3] = state.velocity[:3] + change
         limit = self.force / 2 if state.over else self.force  # a stop ends only when the load is clearly gone
         over = bool(np.linalg.norm(world.reaction(f"{name}/{self.wrist}")[:3]) > limit)
         base = state.target
@@ -90,15 +96,19 @@ class Arm(Body):
         target[:3] = np.clip(target[:3], self.low, self.high)
         goal = self._solve(name, world, target, state.goal)
         step = goal - state.goal
-        step *= min(1.0, self.joint_speed * tick / max(np.abs(step).max(), 1e-9))
+        share = min(1.0, self.joint_speed * tick / max(np.abs(step).max(), 1e-9))
         steps = round(tick / world.timestep)
-        return ArmState(target, state.goal, state.goal + step, steps, 0, over, state.told and over)
+        target = state.target + share * (target - state.target)  # what the joints could not follow is not owed
+        velocity = (target - state.target) / tick
+        return ArmState(target, velocity, state.goal, state.goal + share * step, steps, 0, over, state.told and over)
 
     def advance(self, name: str, world: World, state: ArmState) -> tuple[ArmState, tuple[Event, ...]]:
         """Lead the joints along the line from the last tick's goal to this one's."""
-        share = min(1.0, (state.done + 1) / state.steps)
-        targets = state.start + share * (state.goal - state.start)
-        world.drive(name, self._named(targets), dict(zip(self.joints, self.torque, strict=True)))
+        share = min(1.0, state.done / state.steps)
+        way = state.goal - state.start
+        speeds = way / (state.steps * world.timestep) if share < 1 else 0 * way
+        torques = dict(zip(self.joints, self.torque, strict=True))
+        world.drive(name, self._named(state.start + share * way), torques, self._named(speeds), gain=0.1)
         events = (Event(world.time, "stop", name),) if state.over and not state.told else ()
         return replace(state, done=state.done + 1, told=state.over), events
 

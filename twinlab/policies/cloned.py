@@ -1,0 +1,70 @@
+"""Behaviour cloning: what the expert would do, as the world model learnt it from readings alone."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from twinlab.errors import ModelError
+from twinlab.language import Meaning
+from twinlab.model import WorldModel
+from twinlab.readings import Readings
+from twinlab.scene import SceneSpec, read_scene
+
+
+@dataclass
+class Cloned:
+    """The model's own actor: perceives, remembers, acts; truth is never seen.
+
+    Where an item belongs follows from the class that the model perceives, the goal's meaning and the line's layout.
+
+    Attributes:
+        model: folder of the trained model.
+        spec: the line.
+    """
+
+    model: str = "data/models/sorting"
+    spec: SceneSpec = field(default_factory=lambda: read_scene("sorting"))
+    sees_truth: bool = False
+
+    def reset(self, seed: int, meaning: Meaning) -> None:
+        """Forget the past; the model is read from its folder at the first call."""
+        self.net = load(self.model)
+        self.meaning = meaning
+        self.belief = self.net.initial()
+        self.last: torch.Tensor | None = None
+
+    @torch.inference_mode()
+    def __call__(self, readings: Readings) -> np.ndarray:
+        """Set-points (actuator,) of this tick."""
+        self.perceive(readings)
+        self.last = self.net.act(self.belief, self.goal())
+        return self.last[0].numpy()
+
+    def perceive(self, readings: Readings) -> None:
+        """Move the belief on by the last action and correct it by what was read."""
+        if self.last is not None:
+            self.belief = self.net.step(self.belief, self.last)
+        self.belief = self.net.update(self.belief, self.net.take(readings))
+
+    def goal(self) -> torch.Tensor:
+        """Where the believed target belongs (1, 3) [m]: middle and top of its place."""
+        heads = self.net.heads(self.belief)
+        attribute = f"target_{self.meaning.attribute}"
+        if attribute not in heads:
+            raise ModelError(f"the model in {self.model!r} has no head {attribute!r}; it has {sorted(heads)}")
+        value = self.net.signals[attribute].labels[int(heads[attribute].argmax())]
+        place = self.meaning.place({self.meaning.attribute: value}, bool(heads["target_defect"].item() > 0.5))
+        region = self.spec.bodies[place].region()
+        assert region is not None  # a goal's places are bins
+        return torch.tensor([[*region.centre[:2], region.high[2]]], dtype=torch.float32)
+
+
+_loaded: dict[str, WorldModel] = {}
+
+
+def load(folder: str) -> WorldModel:
+    """The model in a folder, read once a process."""
+    if folder not in _loaded:
+        _loaded[folder] = WorldModel.load(folder).eval()
+    return _loaded[folder]

@@ -1,0 +1,75 @@
+"""Planning with the world model: the cloned policy proposes, a planner looks ahead and improves."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from twinlab import rooms
+from twinlab.language import Meaning
+from twinlab.policies.cloned import Cloned
+from twinlab.readings import Readings
+from twinlab.scene import SceneSpec, read_scene
+
+
+@dataclass
+class Planned:
+    """Model-predictive control: foreseen reward and value of action sequences near what the actor proposes.
+
+    The cost of a sequence is minus its foreseen discounted reward and the value at its end (TD-MPC, Hansen et al. 2022),
+    plus the disagreement of the model's heads, because a planner finds the places where a model errs.
+
+    Attributes:
+        model: folder of the trained model.
+        spec: the line.
+        planner: which of planners/ searches.
+        horizon: ticks looked ahead [1].
+        caution: cost of the model's doubt, per tick [1].
+        gamma: discount per tick.
+    """
+
+    model: str = "data/models/sorting"
+    spec: SceneSpec = field(default_factory=lambda: read_scene("sorting"))
+    planner: str = "cem"
+    horizon: int = 8
+    caution: float = 0.5
+    gamma: float = 0.97
+    sees_truth: bool = False
+
+    def reset(self, seed: int, meaning: Meaning) -> None:
+        """Forget the past; the seed fixes the planner's samples."""
+        self._actor = Cloned(self.model, self.spec)
+        self._actor.reset(seed, meaning)
+        self._search = rooms.build("planners", self.planner)
+        self._rng = np.random.default_rng([seed, 2])
+
+    @torch.inference_mode()
+    def __call__(self, readings: Readings) -> np.ndarray:
+        """Set-points (actuator,) of this tick: the first of the best sequence."""
+        actor = self._actor
+        actor.perceive(readings)
+        prior = self._proposal(actor.belief, actor.goal())
+        low, high = np.array(actor.net.signals.low), np.array(actor.net.signals.high)
+        actions = self._search.plan(self._cost, prior, low, high, self._rng)
+        actor.last = torch.tensor(actions[:1], dtype=torch.float32)
+        return np.asarray(actions[0], np.float32)
+
+    def _proposal(self, belief: torch.Tensor, goal: torch.Tensor) -> np.ndarray:
+        """What the actor would do over the horizon (horizon, actuator), in imagination."""
+        out = []
+        for _ in range(self.horizon):
+            out.append(self._actor.net.act(belief, goal))
+            belief = self._actor.net.step(belief, out[-1])
+        return torch.cat(out).numpy().astype(float)
+
+    def _cost(self, actions: np.ndarray) -> np.ndarray:
+        """What sequences (sample, horizon, actuator) cost (sample,)."""
+        net = self._actor.net
+        plan = torch.tensor(actions, dtype=torch.float32)
+        belief = self._actor.belief.expand(len(plan), -1)
+        cost = torch.zeros(len(plan))
+        for tick, action in enumerate(plan.unbind(dim=1)):
+            cost += self.caution * net.doubt(belief, action)
+            belief = net.step(belief, action)
+            cost -= self.gamma**tick * net.reward(belief)
+        return (cost - self.gamma**self.horizon * net.value(belief)).numpy()

@@ -1,7 +1,7 @@
 """Episodes: what a policy did on a line and what was measured, as one labelled dataset."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from importlib import metadata
 from typing import Protocol
 
@@ -12,9 +12,10 @@ import twinlab
 from twinlab.cell import Cell
 from twinlab.errors import CellError
 from twinlab.language import Meaning
-from twinlab.readings import Readings
+from twinlab.readings import Readings, Variable
 
 Episode = xr.Dataset
+SPLITS = {"train": (0, 50_000), "val": (50_000, 60_000), "test": (60_000, 70_000)}
 _LIBRARIES = ("pybullet", "numpy", "moderngl", "xarray")
 
 
@@ -36,6 +37,16 @@ class Policy(Protocol):
         ...
 
 
+def policy_name(policy: Policy) -> str:
+    """The name of a policy: that of its file."""
+    return type(policy).__module__.rpartition(".")[2]
+
+
+def split_of(seed: int) -> str:
+    """What a seed is for: "train", "val", "test", or "" beyond these."""
+    return next((name for name, (low, high) in SPLITS.items() if low <= seed < high), "")
+
+
 def record(
     cell: Cell,
     policy: Policy,
@@ -43,6 +54,7 @@ def record(
     seed: int,
     noise: float = 0.0,
     progress: Callable[[int], None] | None = None,
+    keep: Container[str] | None = None,
 ) -> Episode:
     """Run a policy on a line from reset and keep everything.
 
@@ -54,6 +66,7 @@ def record(
         noise: standard deviation of the disturbance added to the policy's set-points, as a share of their limits; it
             wanders over about half a second, so that the data show how mistakes are mended (DART, Laskey et al. 2017).
         progress: called with the number of ticks done.
+        keep: names of the readings and truths that are kept; None keeps all.
 
     Returns:
         A dataset over `time`: readings, truth, `action` (what was done), `intent` (what the policy wanted), and the
@@ -65,13 +78,15 @@ def record(
     policy.reset(seed, cell.spec.task.meaning())
     limits = np.array([a.high for a in cell.actuators])
     rng, push = np.random.default_rng([seed, 1]), np.zeros(len(limits))
-    rows: dict[str, list[np.ndarray]] = {v.name: [] for v in cell.variables}
+    kept = tuple(v for v in cell.variables if keep is None or v.name in keep)
+    rows: dict[str, list[np.ndarray]] = {v.name: [] for v in kept}
     intents, actions, times = [], [], []
     for tick in range(ticks):
-        for name, value in (readings | cell.truth).items():
-            rows[name].append(value)
+        seen = {**readings, **cell.truth}
+        for name, row in rows.items():
+            row.append(seen[name])
         times.append(cell.time)
-        intent = np.asarray(policy(readings | cell.truth if policy.sees_truth else readings), np.float32)
+        intent = np.asarray(policy(seen if policy.sees_truth else readings), np.float32)
         push = 0.9 * push + noise * np.sqrt(1 - 0.9**2) * limits * rng.normal(size=len(limits))
         readings = cell.step(intent + push)
         intents.append(intent)
@@ -80,12 +95,19 @@ def record(
             progress(tick + 1)
     values = {name: np.stack(column) for name, column in rows.items()}
     values |= {"action": np.stack(actions), "intent": np.clip(np.stack(intents), -limits, limits).astype(np.float32)}
-    return _dataset(cell, policy, values, np.array(times), noise)
+    return _dataset(cell, policy, kept, values, np.array(times), noise)
 
 
-def _dataset(cell: Cell, policy: Policy, values: dict[str, np.ndarray], times: np.ndarray, noise: float) -> Episode:
+def _dataset(
+    cell: Cell,
+    policy: Policy,
+    variables: tuple[Variable, ...],
+    values: dict[str, np.ndarray],
+    times: np.ndarray,
+    noise: float,
+) -> Episode:
     out = xr.Dataset(coords={"time": ("time", times, {"units": "s"})})
-    for v in cell.variables:
+    for v in variables:
         attrs = {"units": v.units, "kind": v.kind, "role": v.role}
         if v.labels:
             attrs["labels"] = list(v.labels)
@@ -115,7 +137,7 @@ def _provenance(cell: Cell, policy: Policy, noise: float) -> dict[str, str | int
         "scene_digest": cell.spec.digest,
         "seed": cell.seed,
         "instruction": cell.spec.task.instruction(),
-        "policy": type(policy).__name__.lower(),
+        "policy": policy_name(policy),
         "noise": float(noise),
         "tick": cell.spec.physics.tick,
         "planned_run_time": cell.spec.planned_run_time,

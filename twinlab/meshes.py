@@ -18,7 +18,7 @@ from scipy.spatial import ConvexHull, QhullError
 from twinlab.errors import MeshError
 
 FORMATS = (".obj", ".stl", ".ply", ".dae")
-_RECIPE = 1  # of the disk cache: raise it whenever `read` or `decimated` would give another mesh for the same file
+_RECIPE = 2  # of the disk cache: raise it whenever `read` or `decimated` would give another mesh for the same file
 _SAMPLES = 20_000  # points on each surface at which `decimated` measures its error
 
 
@@ -160,8 +160,8 @@ def shading_normals(mesh: Mesh, crease: float = np.pi / 5) -> np.ndarray:
 def read(path: str | Path) -> Mesh:
     """The triangles of an OBJ, STL, PLY or DAE file, as one mesh.
 
-    Lengths are metres, or what a DAE file says; a DAE file whose y axis points up is turned, as PyBullet does. Colours
-    are the materials' diffuse ones (an OBJ file's MTL `Kd`; textures are left out), or a PLY file's.
+    Lengths are metres, or what a DAE file says; its up axis is left out, as in PyBullet and ROS. Colours are the
+    materials' diffuse ones (an OBJ file's MTL `Kd`; textures are left out), or a PLY file's.
 
     Raises:
         MeshError: the file is missing, of another format, broken or without triangles.
@@ -186,10 +186,8 @@ def read(path: str | Path) -> Mesh:
     if not np.isfinite(vertices).all() or faces.min() < 0 or faces.max() >= len(vertices):
         raise MeshError(f"{str(path)!r} names vertices that it lacks or that are not finite; export it again")
     coloured = path.suffix.lower() != ".obj" or _materials(path)
-    colours = [_face_colours(p) for p in parts] if coloured else [None]
-    if any(c is None for c in colours):
-        return _mesh(_upright(path, vertices), faces)
-    return _mesh(_upright(path, vertices), faces, np.concatenate(colours))
+    colours = [c for p in parts if (c := _face_colours(p)) is not None] if coloured else []
+    return _mesh(vertices * _unit(path), faces, np.concatenate(colours) if len(colours) == len(parts) else None)
 
 
 def _face_colours(part: Any) -> np.ndarray | None:
@@ -208,14 +206,12 @@ def _materials(path: Path) -> list[Path]:
     return [file for file in named if file.is_file()]
 
 
-def _upright(path: Path, vertices: np.ndarray) -> np.ndarray:
-    """Vertices of a DAE file in metres with z up; of other files as they are."""
+def _unit(path: Path) -> float:
+    """The length of a file's unit [m]: what a DAE file says; other formats have none and count in metres."""
     if path.suffix.lower() != ".dae":
-        return vertices
-    head = path.read_text(encoding="utf-8", errors="replace")
-    unit = re.search(r"<unit[^>]*\bmeter\s*=\s*[\"']([^\"']+)", head)
-    vertices = vertices * float(unit[1] if unit else 1)
-    return vertices[:, [0, 2, 1]] * (1, -1, 1) if re.search(r"<up_axis>\s*Y_UP", head) else vertices
+        return 1.0
+    found = re.search(r"<unit[^>]*\bmeter\s*=\s*[\"']([^\"']+)", path.read_text(encoding="utf-8", errors="replace"))
+    return float(found[1]) if found else 1.0
 
 
 def _mesh(vertices: np.ndarray, faces: np.ndarray, colours: np.ndarray | None = None) -> Mesh:
@@ -231,7 +227,7 @@ def decimated(mesh: Mesh, faces: int = 1500, tolerance: float = 0.002) -> Mesh:
     """The mesh with fewer triangles, nowhere further from the original than a tolerance.
 
     Quadric decimation (Garland & Heckbert 1997, Open3D's); its error is measured, not assumed: the largest distance
-    between the surfaces, from 20,000 points of each to the other. The number of faces is doubled until it holds.
+    between the surfaces, from 20,000 points of each to the other. The number of faces grows by quarters until it holds.
 
     Args:
         mesh: the original; it comes back as it is if it has no more faces than wanted.
@@ -242,7 +238,7 @@ def decimated(mesh: Mesh, faces: int = 1500, tolerance: float = 0.002) -> Mesh:
         smaller = _quadric(mesh, faces)
         if distance(mesh, smaller) <= tolerance:
             return smaller
-        faces *= 2
+        faces += max(1, faces // 4)
     return mesh
 
 
@@ -260,18 +256,17 @@ def _quadric(mesh: Mesh, faces: int) -> Mesh:
     full = open3d.geometry.TriangleMesh(vertices, open3d.utility.Vector3iVector(mesh.faces.copy()))
     full.remove_duplicated_vertices().remove_degenerate_triangles()
     small = full.simplify_quadric_decimation(faces).remove_degenerate_triangles()
-    vertices, kept = np.asarray(small.vertices, np.float32), np.asarray(small.triangles)
+    points, kept = np.asarray(small.vertices, np.float32), np.asarray(small.triangles)
     if mesh.colours is None:
-        return _mesh(vertices, kept)
-    centres = vertices[kept].mean(axis=1)
-    nearest = _ray_scene(mesh).compute_closest_points(centres)["primitive_ids"].numpy()
-    return _mesh(vertices, kept, mesh.colours[nearest])
+        return _mesh(points, kept)
+    nearest = _ray_scene(mesh).compute_closest_points(points[kept].mean(axis=1))["primitive_ids"].numpy()
+    return _mesh(points, kept, mesh.colours[nearest])
 
 
 def _ray_scene(mesh: Mesh) -> Any:
     import open3d
 
-    scene = open3d.t.geometry.RaycastingScene()
+    scene: Any = open3d.t.geometry.RaycastingScene()
     scene.add_triangles(mesh.vertices.copy(), mesh.faces.astype(np.uint32))
     return scene
 
@@ -335,7 +330,7 @@ def _load(file: Path) -> Mesh | None:
 
 
 def _save(file: Path, mesh: Mesh) -> None:
-    arrays = {"vertices": mesh.vertices, "faces": mesh.faces}
+    arrays: dict[str, Any] = {"vertices": mesh.vertices, "faces": mesh.faces}
     arrays |= {} if mesh.colours is None else {"colours": mesh.colours}
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,102 @@
+"""The shaders of `raster`, in GLSL 3.3.
+
+All pictures are drawn with row 0 first, as in OpenCV: clip space's y runs downwards.
+"""
+
+import numpy as np
+
+NEAR, FAR = 0.01, 100.0  # what lies nearer or further is not drawn [m]
+
+PAINT_VERTEX = """#version 330
+uniform sampler2D poses;
+uniform vec4 lens;
+in vec3 at; in vec3 normal; in vec4 paint; in ivec2 which;
+out vec3 upwards; flat out vec3 colour; flat out int body;
+const float near = NEAR, far = FAR;
+void main() {
+    mat3x4 rows = mat3x4(texelFetch(poses, ivec2(0, which.x), 0), texelFetch(poses, ivec2(1, which.x), 0),
+                         texelFetch(poses, ivec2(2, which.x), 0));
+    vec3 seen = vec4(at, 1) * rows;
+    upwards = vec4(normal, 0) * rows;
+    colour = paint.rgb;
+    body = which.y;
+    float deep = (seen.z * (far + near) - 2 * far * near) / (far - near);
+    gl_Position = vec4(seen.xy * lens.xy + seen.z * lens.zw, deep, seen.z);
+}
+""".replace("NEAR", f"{NEAR}").replace("FAR", f"{FAR}")
+
+CAST_VERTEX = """#version 330
+uniform sampler2D poses;
+in vec3 at; in ivec2 which;
+void main() {
+    mat3x4 rows = mat3x4(texelFetch(poses, ivec2(0, which.x), 0), texelFetch(poses, ivec2(1, which.x), 0),
+                         texelFetch(poses, ivec2(2, which.x), 0));
+    gl_Position = vec4(vec4(at, 1) * rows, 1);
+}
+"""
+
+CAST_FRAGMENT = """#version 330
+void main() {}
+"""
+
+SCREEN_VERTEX = """#version 330
+void main() { gl_Position = vec4(gl_VertexID == 2 ? 3 : -1, gl_VertexID == 1 ? 3 : -1, 1, 1); }
+"""
+
+EMPTY_FRAGMENT = """#version 330
+uniform vec3 background;
+layout(location = 0) out vec4 rgb; layout(location = 1) out float depth;
+layout(location = 2) out int mask; layout(location = 3) out vec4 normal;
+void main() { rgb = vec4(background, 1); depth = uintBitsToFloat(0x7F800000u); mask = -1; normal = vec4(0); }
+"""
+
+SHRINK_FRAGMENT = """#version 330
+uniform sampler2D fine; uniform int samples;
+layout(location = 0) out vec4 rgb;
+void main() {
+    vec3 sum = vec3(0);
+    for (int i = 0; i < samples * samples; ++i) {
+        vec3 one = texelFetch(fine, ivec2(gl_FragCoord.xy) * samples + ivec2(i % samples, i / samples), 0).rgb;
+        sum += one * one;
+    }
+    rgb = vec4(sqrt(sum / float(samples * samples)), 1);
+}
+"""
+
+# Colours are mixed as their squares, which is close to linear light. The normal of the surface comes from how the
+# inverse depth changes from pixel to pixel: on a plane n·p = d it is (n·ray)/d, for the ray with z = 1.
+_PAINT_FRAGMENT = """#version 330
+uniform vec4 rays; uniform vec3 sun; uniform vec4 sky;
+uniform mat4 to_light; uniform sampler2DShadow shadow; uniform vec2 blur; uniform float lift;
+in vec3 upwards; flat in vec3 colour; flat in int body;
+layout(location = 0) out vec4 rgb; layout(location = 1) out float depth;
+layout(location = 2) out int mask; layout(location = 3) out vec4 normal;
+const vec2 disc[TAPS + 1] = vec2[TAPS + 1](DISC);
+void main() {
+    depth = 1 / gl_FragCoord.w;
+    mask = body;
+    vec2 ray = gl_FragCoord.xy * rays.xy + rays.zw;
+    vec2 slope = vec2(dFdx(gl_FragCoord.w), dFdy(gl_FragCoord.w)) / rays.xy;
+    normal = vec4(-normalize(vec3(slope, gl_FragCoord.w - dot(slope, ray))), 0);
+    vec3 up = normalize(upwards);
+    float lit = 1;
+    if (TAPS > 0) {
+        vec3 place = (to_light * vec4(vec3(ray, 1) * depth + lift * up, 1)).xyz;
+        if (all(lessThan(abs(place - 0.5), vec3(0.5)))) {
+            lit = 0;
+            for (int i = 0; i < TAPS; ++i) lit += textureLod(shadow, vec3(place.xy + disc[i] * blur, place.z), 0);
+            lit /= float(max(TAPS, 1));
+        }
+    }
+    float light = dot(sky, vec4(up, 1)) + lit * max(dot(sun, up), 0);
+    rgb = vec4(colour * sqrt(light), 1);
+}
+"""
+
+
+def paint_fragment(taps: int) -> str:
+    """The shader with so many looks at the shadow map, spread evenly over a disc (Vogel 1979)."""
+    number = np.arange(taps + 1)
+    radius, angle = np.sqrt((number + 0.5) / max(taps, 1)), number * np.pi * (3 - np.sqrt(5))
+    disc = ", ".join(f"vec2({r * np.cos(a):.4f}, {r * np.sin(a):.4f})" for r, a in zip(radius, angle, strict=True))
+    return _PAINT_FRAGMENT.replace("TAPS", str(taps)).replace("DISC", disc)

@@ -1,0 +1,165 @@
+"""The `twinlab` command: each verb is a thin call of the package."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from twinlab import rooms
+from twinlab.errors import TwinlabError
+from twinlab.scene import read_scene, scene_names
+
+app = typer.Typer(help="A Jupyter workbench for digital twins of manufacturing lines.", no_args_is_help=True)
+console = Console()
+Scene = Annotated[str, typer.Argument(help="name of a scene, or path of a TOML file")]
+Workers = Annotated[int, typer.Option(help="processes that simulate at once")]
+
+
+@app.command()
+def scenes() -> None:
+    """List the lines."""
+    table = Table("scene", "title", "bodies", "sensors", "digest")
+    for name in scene_names():
+        spec = read_scene(name)
+        table.add_row(name, spec.title, str(len(spec.bodies)), str(len(spec.sensors)), spec.digest)
+    console.print(table)
+
+
+@app.command()
+def record(
+    scene: Scene = "sorting",
+    store: Annotated[Path, typer.Option(help="folder of the store")] = Path("data/runs/store"),
+    policy: Annotated[str, typer.Option(help="who acts")] = "expert",
+    episodes: Annotated[int, typer.Option(min=1, help="how many")] = 10,
+    ticks: Annotated[int, typer.Option(min=1, help="length of each")] = 600,
+    seed: Annotated[int, typer.Option(min=0, help="of the first")] = 0,
+    noise: Annotated[float, typer.Option(min=0, help="disturbance, share of the limits")] = 0.0,
+    model: Annotated[Path, typer.Option(help="folder of the model, for policies that need one")] = Path("data/models"),
+    workers: Workers = 2,
+) -> None:
+    """Record episodes into a store; those that it holds already are not recorded again."""
+    from twinlab.collect import collect
+    from twinlab.quickstart import acting
+
+    spec = read_scene(scene)
+    with _bars() as tell:
+        found = collect(
+            store, spec, acting(policy, spec, model), range(seed, seed + episodes), ticks, noise, workers,
+            lambda n, of: tell("record", n, of),
+        )  # fmt: skip
+    console.print(f"{found!r}")
+
+
+@app.command()
+def train(
+    store: Annotated[Path, typer.Argument(help="folder of the store")],
+    out: Annotated[Path, typer.Option(help="folder of the model")] = Path("data/runs/model"),
+    steps: Annotated[int, typer.Option(min=1, help="training steps")] = 1500,
+    seed: Annotated[int, typer.Option(help="of first weights and draws")] = 0,
+) -> None:
+    """Train a world model on a store."""
+    from twinlab.store import EpisodeStore
+    from twinlab.train import Fit, fit
+
+    with _bars() as tell:
+        fit(EpisodeStore(store), Fit(steps=steps, seed=seed), out, lambda n, of, _: tell("train", n, of))
+    console.print(f"trained: {out}")
+
+
+@app.command()
+def score(
+    scene: Scene = "sorting",
+    policy: Annotated[list[str], typer.Option(help="who acts; may be given several times")] = ["expert"],  # noqa: B006
+    seeds: Annotated[int, typer.Option(min=1, help="runs of each")] = 20,
+    ticks: Annotated[int, typer.Option(min=1, help="length of each run")] = 600,
+    model: Annotated[Path, typer.Option(help="folder of the model")] = Path("data/models/sorting"),
+    workers: Workers = 2,
+) -> None:
+    """Score policies on test seeds."""
+    from twinlab.cell import Cell
+    from twinlab.quickstart import acting
+    from twinlab.score import score, summary
+
+    spec, found = read_scene(scene), {}
+    with _bars() as tell, Cell(spec) as cell:
+        for name in policy:
+            told: Callable[[int, int], None] = lambda n, of, name=name: tell(name, n, of)  # noqa: E731
+            one = acting(name, spec, model)
+            found[name] = score(cell, one, range(60_000, 60_000 + seeds), ticks, workers, told)
+    _print_scores(summary(found))
+
+
+@app.command()
+def quickstart(
+    folder: Annotated[Path, typer.Option(help="where all is kept")] = Path("data/runs/quickstart"),
+    training: Annotated[int, typer.Option(min=1, help="episodes to train on")] = 48,
+    steps: Annotated[int, typer.Option(min=1, help="training steps")] = 1500,
+) -> None:
+    """The main job: simulate, record, train, foresee, score, report."""
+    from twinlab.evaluate import table
+    from twinlab.quickstart import Quickstart, run
+    from twinlab.train import Fit
+    from twinlab.widgets.quickstart_report import write
+
+    job = Quickstart(folder=str(folder), training=training, fit=Fit(steps=steps))
+    with _bars() as tell:
+        outcome = run(job, tell)
+    console.print(table(outcome.foreseen), highlight=False)
+    console.print(table(outcome.perceived), highlight=False)
+    _print_scores(outcome.summary)
+    console.print(f"report: {write(job, outcome)}")
+
+
+@app.command()
+def doctor() -> None:
+    """Say what is missing on this machine, and how to get it."""
+    from twinlab.doctor import examine
+
+    findings = examine()
+    table = Table("what", "found", "what to do")
+    for one in findings:
+        mark = "[green]ok[/]" if one.good else "[red]missing[/]" if one.needed else "[yellow]missing[/]"
+        table.add_row(f"{mark} {one.what}", one.found, "" if one.good else one.cure)
+    console.print(table)
+    if any(one.needed and not one.good for one in findings):
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Run the command; an error that twinlab raised on purpose is one clear line, not a traceback."""
+    try:
+        app()
+    except TwinlabError as told:
+        Console(stderr=True).print(f"[red]{type(told).__name__}[/]: {told}", markup=True, highlight=False)
+        sys.exit(1)
+
+
+@contextmanager
+def _bars() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for each stage, shown as it is told of."""
+    columns = (TextColumn("{task.description:>14}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as progress:
+        bars = {}
+
+        def tell(stage: str, done: int, of: int) -> None:
+            if stage not in bars:
+                bars[stage] = progress.add_task(stage, total=of)
+            progress.update(bars[stage], completed=done, total=of)
+
+        yield tell
+
+
+def _print_scores(found: object) -> None:
+    from twinlab.score import rows
+
+    lines = rows(found)  # type: ignore[arg-type]
+    table = Table(*lines[0], title="mean over test seeds [95 % interval]")
+    for line in lines:
+        table.add_row(*line.values())
+    console.print(table)

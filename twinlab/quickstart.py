@@ -1,0 +1,156 @@
+"""The main job, end to end: simulate, record, train, foresee, score, report. What is done is not done again."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from twinlab import rooms
+from twinlab.cell import Cell
+from twinlab.collect import collect
+from twinlab.episodes import Policy, record
+from twinlab.evaluate import foresee, localise
+from twinlab.model import WorldModel
+from twinlab.scene import SceneSpec, read_scene
+from twinlab.score import score, summary
+from twinlab.store import EpisodeStore
+from twinlab.train import Fit, fit
+
+Tell = Callable[[str, int, int], None]
+_VALIDATION, _TEST, _HELD_OUT = 50_000, 60_000, 65_000  # first seeds: validation, scoring, prediction
+
+
+@dataclass(frozen=True)
+class Quickstart:
+    """How big the main job is.
+
+    Attributes:
+        scene: the line.
+        folder: where recordings, model, scores and report are kept.
+        ticks: length of an episode [1].
+        training, validation, held_out: episodes of the disturbed expert for these [1].
+        noise: how much it is disturbed, see `episodes.record`.
+        runs: policy → on how many test seeds it is scored [1].
+        workers: processes that simulate at once [1].
+        fit: how the model is trained.
+    """
+
+    scene: str = "sorting"
+    folder: str = "data/runs/quickstart"
+    ticks: int = 600
+    training: int = 48
+    validation: int = 2
+    held_out: int = 6
+    noise: float = 0.25
+    runs: tuple[tuple[str, int], ...] = (("still", 20), ("program", 20), ("expert", 20), ("cloned", 10), ("planned", 4))
+    workers: int = 2
+    fit: Fit = Fit()
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What the main job gave.
+
+    Attributes:
+        store: the recordings.
+        model: the trained model.
+        foreseen, perceived: see `evaluate.foresee` and `evaluate.localise`.
+        summary: see `score.summary`, over the policies.
+        shown: a run of the cloned policy on the first test seed, for the replay.
+    """
+
+    store: EpisodeStore
+    model: WorldModel
+    foreseen: xr.Dataset
+    perceived: xr.Dataset
+    summary: xr.Dataset
+    shown: xr.Dataset
+
+
+def run(job: Quickstart, tell: Tell) -> Outcome:
+    """Do the main job; recordings, model and scores that are there already are used again if they fit.
+
+    Args:
+        job: how big.
+        tell: called with a stage's name, how much of it is done, and of how much.
+    """
+    folder, spec = Path(job.folder), read_scene(job.scene)
+    store = recorded(job, spec, tell)
+    model = trained(job, store, tell)
+    splits = {name: store.select(seeds=seeds) for name, seeds in _seeds(job).items()}
+    held_out = [store[i] for i in splits["held_out"]]
+    tell("foresee", 0, 2)
+    foreseen = foresee(model, held_out, [store[i] for i in splits["training"]])
+    tell("foresee", 1, 2)
+    perceived = localise(model, held_out)
+    tell("foresee", 2, 2)
+    scores = {name: scored(job, spec, name, count, tell) for name, count in job.runs}
+    with Cell(spec) as cell:
+        policy = acting("cloned", spec, folder / "model")
+        shown = record(cell, policy, job.ticks, _TEST, keep=("link_pose", "overhead_rgb", "tcp", "width", "busy"))
+    return Outcome(store, model, foreseen, perceived, summary(scores), shown)
+
+
+def recorded(job: Quickstart, spec: SceneSpec, tell: Tell) -> EpisodeStore:
+    """The store with all episodes of the job."""
+    seeds = [s for part in _seeds(job).values() for s in part]
+    expert = acting("expert", spec, Path())
+    path = Path(job.folder) / "store"
+    return collect(path, spec, expert, seeds, job.ticks, job.noise, job.workers, lambda n, of: tell("record", n, of))
+
+
+def trained(job: Quickstart, store: EpisodeStore, tell: Tell) -> WorldModel:
+    """The model trained on the store's episodes of this job, or the one that was."""
+    out = Path(job.folder) / "model"
+    wanted = [i for name in ("training", "validation") for i in store.select(seeds=_seeds(job)[name])]
+    digests = [store.attrs()[i]["scene_digest"] for i in wanted]
+    key = _key({"fit": asdict(job.fit), "episodes": len(wanted), "digests": digests, "noise": job.noise})
+    done = out / "job.json"
+    if done.is_file() and json.loads(done.read_text(encoding="utf-8")) == key:
+        return WorldModel.load(out)
+    model = fit((store[i] for i in wanted), job.fit, out, lambda step, steps, _: tell("train", step, steps))
+    done.write_text(json.dumps(key), encoding="utf-8")
+    return model
+
+
+def scored(job: Quickstart, spec: SceneSpec, name: str, count: int, tell: Tell) -> xr.Dataset:
+    """The scores of one policy, or those that were got with the same code of line and model."""
+    model = Path(job.folder) / "model"
+    weights = hashlib.sha256((model / "model.safetensors").read_bytes()).hexdigest() if name in _LEARNED else ""
+    key = _key({"scene": spec.digest, "policy": name, "seeds": count, "ticks": job.ticks, "model": weights})
+    kept = Path(job.folder) / "scores" / f"{name}-{key}.json"
+    if kept.is_file():
+        return xr.Dataset.from_dict(json.loads(kept.read_text(encoding="utf-8")))
+    with Cell(spec) as cell:
+        seeds, policy = range(_TEST, _TEST + count), acting(name, spec, model)
+        found = score(cell, policy, seeds, job.ticks, job.workers, lambda n, of: tell(f"score {name}", n, of))
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.write_text(json.dumps(found.to_dict()), encoding="utf-8")
+    return found
+
+
+_LEARNED = ("cloned", "planned")
+
+
+def acting(name: str, spec: SceneSpec, model: Path) -> Policy:
+    """A policy by its name, for a line and, if it needs one, with the model in a folder."""
+    fields: dict[str, Any] = {} if name == "still" else {"spec": spec}
+    if name in _LEARNED:
+        fields["model"] = str(model)
+    return rooms.build("policies", name, **fields)
+
+
+def _seeds(job: Quickstart) -> dict[str, range]:
+    return {
+        "training": range(job.training),
+        "validation": range(_VALIDATION, _VALIDATION + job.validation),
+        "held_out": range(_HELD_OUT, _HELD_OUT + job.held_out),
+    }
+
+
+def _key(what: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]

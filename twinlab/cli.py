@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from twinlab import rooms
 from twinlab.errors import TwinlabError
 from twinlab.scene import read_scene, scene_names
 
@@ -143,7 +142,13 @@ def main() -> None:
 @contextmanager
 def _bars() -> Iterator[Callable[[str, int, int], None]]:
     """A bar for each stage, shown as it is told of."""
-    columns = (TextColumn("{task.description:>14}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description:>14}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console) as progress:
         bars = {}
 

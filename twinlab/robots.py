@@ -1,5 +1,8 @@
-"""Robot files: what is wrong with one, said before the physics only says that it cannot load it."""
+"""Robot files: what is wrong with one, said before the physics only says that it cannot load it; quiet loading."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -28,3 +31,16 @@ def check_robot(name: str, path: Path) -> None:
             raise MeshError(
                 f"{name}: {str(path)!r} names the mesh {mesh!r}, which is not in {str(path.parent)!r}; put it there"
             )
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Drop what libraries write to stderr past Python while they are loaded."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

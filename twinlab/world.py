@@ -1,17 +1,19 @@
 """The physics: the only module that imports pybullet. Names in, arrays out; one client, one clock."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pybullet
-import pybullet_data
 
 from twinlab import frames, meshes
 from twinlab.errors import MeshError, WorldError, did_you_mean
-from twinlab.robots import check_robot
+from twinlab.robots import check_robot, quiet
 from twinlab.snapshot import Contacts, Joints, Piece, Snapshot, Visual
+
+with quiet():  # PyBullet tells its build time on stderr, which notebooks would show
+    import pybullet
+    import pybullet_data
 
 
 @dataclass
@@ -100,10 +102,6 @@ class World:
     def bodies(self) -> tuple[str, ...]:
         """Names of the bodies, in the order of their mask values."""
         return tuple(self._bodies)
-
-    def number(self, name: str) -> int:
-        """PyBullet's own id of a body."""
-        return self._body(name).number
 
     # ---- building
 
@@ -202,14 +200,12 @@ class World:
 
     def travel(self, name: str) -> tuple[float, float]:
         """How far a moving surface has run since reset [m], and its speed [m/s]."""
-        if name not in self._surfaces:
-            raise WorldError(f"no moving surface {name!r}; there are {list(self._surfaces)}")
-        return self._surfaces[name].travel, self._surfaces[name].speed
+        surface = self._surfaces[_known("moving surface", name, self._surfaces)]
+        return surface.travel, surface.speed
 
     def surface_velocity(self, name: str) -> tuple[float, ...]:
         """The velocity (3,) [m/s] of a moving surface."""
-        self.travel(name)  # says what is wrong with the name
-        return self._surfaces[name].velocity
+        return self._surfaces[_known("moving surface", name, self._surfaces)].velocity
 
     def place(self, name: str, pose: np.ndarray, mass: float | None = None) -> None:
         """Put a body at a pose (7,) at rest, and give it another mass [kg] if one is given."""
@@ -297,12 +293,8 @@ class World:
         """The moving joints of a robot as they are now."""
         body = self._body(name)
         states = pybullet.getJointStates(body.number, body.joints, self.client)
-        return Joints(
-            body.names,
-            np.array([s[0] for s in states]),
-            np.array([s[1] for s in states]),
-            np.array([s[3] for s in states]),
-        )
+        position, velocity, torque = (np.array([s[i] for s in states]) for i in (0, 1, 3))
+        return Joints(body.names, position, velocity, torque)
 
     def reaction(self, link: str) -> np.ndarray:
         """Force [N] and torque [N m] (6,) that a link's joint carries, in the link's own frame."""
@@ -317,12 +309,8 @@ class World:
         points = [p for p in points if p[2] != body.number]
         by_number = {b.number: n for n, b in self._bodies.items()}
         own = [name if p[3] < 0 else f"{name}/{body.links[p[3]]}" for p in points]
-        return Contacts(
-            tuple(own),
-            tuple(by_number[p[2]] for p in points),
-            np.array([p[9] for p in points]),
-            np.array([-p[8] for p in points]),
-        )
+        force, depth = np.array([p[9] for p in points]), np.array([-p[8] for p in points])
+        return Contacts(tuple(own), tuple(by_number[p[2]] for p in points), force, depth)
 
     def rays(self, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
         """Where rays from (ray, 3) to (ray, 3) [m] first hit, as a share of their length; 1 where nothing is hit."""
@@ -347,19 +335,13 @@ class World:
     def _body(self, name: str) -> _Body:
         if self.client < 0:
             raise WorldError(f"this world is closed; {name!r} can't be reached any more, make a new one")
-        if name not in self._bodies:
-            raise WorldError(f"no body {name!r}; there are {list(self._bodies)}.{did_you_mean(name, self._bodies)}")
-        return self._bodies[name]
+        return self._bodies[_known("body", name, self._bodies)]
 
     def _link(self, body: _Body, link: str) -> int:
-        if link not in body.links:
-            raise WorldError(f"no link {link!r}; there are {list(body.links)}.{did_you_mean(link, body.links)}")
-        return body.links.index(link)
+        return body.links.index(_known("link", link, body.links))
 
     def _joint(self, body: _Body, joint: str) -> int:
-        if joint not in body.names:
-            raise WorldError(f"no joint {joint!r}; there are {list(body.names)}.{did_you_mean(joint, body.names)}")
-        return body.joints[body.names.index(joint)]
+        return body.joints[body.names.index(_known("joint", joint, body.names))]
 
     def _register(self, name: str, number: int, links: tuple[str, ...]) -> _Body:
         if name in self._bodies:
@@ -407,3 +389,10 @@ class World:
                 mesh = meshes.Mesh(mesh.vertices * np.float32(scale), mesh.faces, mesh.colours)
             found.append(Visual(body.first + 1 + link, body.index, mesh, np.array([*position, *turn]), colour[:3]))
         return found
+
+
+def _known(what: str, name: str, known: Collection[str]) -> str:
+    """The name, if there is something of that name."""
+    if name not in known:
+        raise WorldError(f"no {what} {name!r}; there are {list(known)}.{did_you_mean(name, known)}")
+    return name

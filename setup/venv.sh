@@ -12,6 +12,7 @@ fi
 echo "== set-up: .venv with the packages of requirements.lock"
 start=$(date +%s)
 "$python" -m venv .venv || { echo "No venv module: apt-get install python3-venv" >&2; exit 1; }
+.venv/bin/pip install --quiet --disable-pip-version-check "pip>=25"  # older ones do not see every new package
 [ -z "$index" ] || .venv/bin/pip install --quiet --disable-pip-version-check --index-url "$index" "$(grep '^torch==' requirements.lock)"
 .venv/bin/pip install --quiet --disable-pip-version-check --requirement requirements.lock
 .venv/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .

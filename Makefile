@@ -32,7 +32,8 @@ check: .venv/ready  ## lint, types, layers and quick tests, before a commit
 models: .venv/ready  ## train the model that the notebooks load anew (about 25 minutes on 2 cores)
 	$(BIN)/twinlab quickstart --folder data/runs/models --training 96 --steps 6000 --keep data/models/sorting
 
-lock: .venv/ready  ## pin every dependency anew
+lock: .venv/ready  ## pin every dependency anew; call it with the oldest Python that counts, Debian 12's 3.11.2
+	$(BIN)/pip install --quiet pip-tools
 	$(BIN)/pip-compile --quiet --extra test --strip-extras --no-header --no-annotate --no-emit-index-url \
 		--no-emit-trusted-host --no-emit-find-links --upgrade --output-file requirements.lock pyproject.toml
 	sed -i 's/+cpu$$//' requirements.lock

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from typing import Any
 
 _THREADS = ("OMP_NUM_THREADS", "LP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -22,12 +23,22 @@ def spread(job: Callable[..., Any], arguments: Iterable[tuple[Any, ...]], worker
             yield job(*one)
         return
     context = multiprocessing.get_context("spawn")  # a copied process would share the graphics library's threads
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_core) as pool:
+    with _one_core(), ProcessPoolExecutor(workers, mp_context=context) as pool:
         futures: list[Future[Any]] = [pool.submit(job, *one) for one in arguments]
         for future in as_completed(futures):
             yield future.result()
 
 
-def _one_core() -> None:
-    """Keep a new process to one core; it runs before the job's own module is imported, which loads the libraries."""
+@contextmanager
+def _one_core() -> Iterator[None]:
+    """Let processes that are started meanwhile keep to one core: libraries read these names when they are loaded."""
+    before = {name: os.environ.get(name) for name in _THREADS}
     os.environ.update(dict.fromkeys(_THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

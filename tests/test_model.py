@@ -1,0 +1,184 @@
+"""The world model: any reading may be missing, beliefs add up, nothing else than ours is loaded."""
+
+import json
+from itertools import combinations
+
+import numpy as np
+import pytest
+import toy
+import torch
+
+from twinlab.batches import Windows, fitted, hold
+from twinlab.errors import ModelError
+from twinlab.model import Size, WorldModel
+from twinlab.model.heads import Offsets, anchors
+
+SMALL = Size(latent=32, hidden=32, channels=8, places=2, members=3)
+
+
+@pytest.fixture(scope="module")
+def windows() -> Windows:
+    tracks, signals = hold(toy.episodes(2))
+    return Windows(tracks, fitted(signals, tracks), window=4, horizon=6)
+
+
+@pytest.fixture(scope="module")
+def model(windows) -> WorldModel:
+    torch.manual_seed(0)
+    return WorldModel(windows.signals, SMALL).eval()
+
+
+@pytest.fixture()
+def batch(windows):
+    return windows.take([0, 20, 40])
+
+
+def now(batch, *names: str) -> dict[str, torch.Tensor]:
+    return {name: value[:, 0] for name, value in batch.readings.items() if not names or name in names}
+
+
+def test_any_set_of_readings_makes_a_belief(model, batch):
+    every = tuple(batch.readings)
+    for size in range(1, len(every) + 1):
+        for names in combinations(every, size):
+            belief = model.update(model.initial(3), now(batch, *names))
+            assert belief.shape == (3, SMALL.latent + 3) and torch.isfinite(belief).all()
+
+
+def test_a_belief_is_not_changed_when_nothing_is_there(model, batch):
+    before = torch.randn(3, SMALL.latent + 3)
+    gone = {name: torch.tensor([False, True, False]) for name in batch.readings}
+    after = model.update(before, model.encode(now(batch), gone))
+    assert torch.equal(after[[0, 2]], before[[0, 2]]) and not torch.equal(after[1], before[1])
+
+
+def test_a_reading_that_is_marked_missing_does_not_matter(model, batch):
+    readings = now(batch)
+    gone = {"top_rgb": torch.zeros(3, dtype=torch.bool), "tool": torch.zeros(3, dtype=torch.bool)}
+    other = readings | {"top_rgb": 255 - readings["top_rgb"], "tool": 5 + readings["tool"]}
+    one, two = (model.update(model.initial(3), model.encode(r, gone)) for r in (readings, other))
+    without = {name: value for name, value in readings.items() if name not in gone}
+    assert torch.equal(one, two)
+    assert torch.allclose(one, model.update(model.initial(3), without), atol=1e-5)
+
+
+def test_vector_readings_that_are_there_are_believed(model, batch):
+    belief = model.update(model.initial(3), now(batch))
+    assert torch.allclose(model.decode(belief)["tool"], batch.readings["tool"][:, 0], atol=1e-6)
+
+
+def test_observing_is_stepping_and_updating_tick_by_tick(model, batch):
+    readings = {name: value[:, :4] for name, value in batch.readings.items()}
+    belief = model.update(model.initial(3), now(batch))
+    for t in range(1, 4):
+        belief = model.step(belief, batch.action[:, t - 1])
+        belief = model.update(belief, {name: value[:, t] for name, value in readings.items()})
+    assert torch.allclose(model.observe(readings, batch.action[:, :4])[:, -1], belief, atol=1e-5)
+
+
+def test_a_rollout_is_a_chain_of_steps(model):
+    start, actions = torch.randn(5, SMALL.latent + 3), torch.rand(5, 7, 2) - 0.5
+    ahead = model.rollout(start, actions)
+    assert ahead.shape == (5, 7, SMALL.latent + 3)
+    assert torch.allclose(ahead[:, 0], model.step(start, actions[:, 0]))
+    assert torch.allclose(ahead[:, 1], model.step(ahead[:, 0], actions[:, 1]))
+    assert torch.allclose(model.rollout(start[2:3], actions[2:3])[0], ahead[2], atol=1e-5)
+
+
+def test_doubt_is_how_far_the_heads_of_the_dynamics_differ(model):
+    belief, action = torch.randn(4, SMALL.latent + 3), torch.zeros(4, 2)
+    assert (model.doubt(belief, action) > 0).all()
+    alone = WorldModel(model.signals, Size(**{**vars(SMALL), "members": 2}))
+    with torch.no_grad():
+        size = alone.dynamics.size
+        alone.dynamics.heads.weight[size:] = alone.dynamics.heads.weight[:size]
+        alone.dynamics.heads.bias[size:] = alone.dynamics.heads.bias[:size]
+    assert torch.allclose(alone.doubt(belief, action), torch.zeros(4), atol=1e-6)
+
+
+def test_decoded_readings_and_heads_have_the_shapes_of_what_they_stand_for(model, batch):
+    belief = model.update(model.initial(3), now(batch))
+    for name, value in model.decode(belief).items():
+        assert value.shape == now(batch)[name].shape
+    heads = model.heads(belief)
+    assert set(heads) == {"target", "target_present", "target_colour", "goal"}
+    assert heads["target"].shape == model.spread(belief)["target"].shape == (3, 2)
+    assert torch.allclose(heads["target_colour"].sum(dim=1), torch.ones(3))
+    assert model.reward(belief).shape == model.value(belief).shape == (3,)
+    assert set(model.decode(belief, ("beam",))) == {"beam"}
+
+
+def test_an_action_keeps_the_limits_and_hangs_on_the_goal(model):
+    belief = 50 * torch.randn(64, SMALL.latent + 3)
+    action = model.act(belief)
+    assert (action >= model.low).all() and (action <= model.high).all()
+    mild = 0.1 * torch.randn(64, SMALL.latent + 3)
+    left, right = (model.act(mild, torch.tensor([[x, 0.0]]).expand(64, -1)) for x in (-0.3, 0.3))
+    assert not torch.allclose(left, right)
+
+
+def test_numbers_of_the_same_label_and_unit_are_tied(windows):
+    signals = windows.signals
+    vectors = signals.of("reading", "vector")
+    assert anchors(signals["target"], vectors) == ((0, 0), (1, 1))
+    assert anchors(signals["reward"], vectors) == ()
+    offsets = Offsets(signals["target"], vectors)
+    target, tool = np.array([[0.1, 0.2]]), np.array([[0.1, 0.2, 0.0]])
+    told = [torch.tensor((x - s.mean) / s.std).float() for x, s in ((target, signals["target"]), (tool, signals["tool"]))]
+    assert torch.allclose(offsets(*told), torch.zeros(1, 2), atol=1e-5)
+
+
+def test_truth_is_no_reading(model, batch):
+    with pytest.raises(ModelError, match="readings: 'target' is unknown to the model"):
+        model.encode({"target": batch.truth["target"][:, 0]})
+
+
+def test_readings_of_a_wrong_shape_and_none_at_all_are_told(model, batch):
+    with pytest.raises(ModelError, match=r"'tool' came as \(3, 2\), wanted \(3, \*\(3,\)\)"):
+        model.encode({"tool": batch.readings["tool"][:, 0, :2]})
+    with pytest.raises(ModelError, match="no readings came"):
+        model.encode({})
+
+
+def test_one_tick_of_a_cell_is_taken_as_it_comes(model):
+    episode = toy.episode(0)
+    readings = {str(name): episode[name].values[0] for name in ("top_rgb", "top_depth", "tool", "beam", "target")}
+    taken = model.take(readings)
+    assert set(taken) == set(model.readings)
+    assert model.update(model.initial(), taken).shape == (1, SMALL.latent + 3)
+
+
+def test_what_is_saved_is_what_is_loaded(model, batch, tmp_path):
+    model.save(tmp_path / "deep" / "er", {"Data": {"scenes": ["toy"]}})
+    loaded = WorldModel.load(tmp_path / "deep" / "er")
+    assert loaded.signals == model.signals and loaded.size == model.size and loaded.card["Data"] == {"scenes": ["toy"]}
+    one, two = (m.update(m.initial(3), now(batch)) for m in (model, loaded))
+    assert torch.equal(one, two)
+    card = (tmp_path / "deep" / "er" / "card.md").read_text()
+    assert "licence: Apache-2.0" in card and "scenes: ['toy']" in card
+    assert sorted(p.name for p in (tmp_path / "deep" / "er").iterdir()) == ["card.md", "config.json", "model.safetensors"]
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_a_missing_or_truncated_file_is_told(model, tmp_path, name):
+    with pytest.raises(ModelError, match="no config.json"):
+        WorldModel.load(tmp_path)
+    model.save(tmp_path)
+    whole = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ModelError, match=f"{name} in .* is (damaged|truncated)"):
+        WorldModel.load(tmp_path)
+
+
+def test_a_foreign_configuration_and_foreign_weights_are_told(model, tmp_path):
+    model.save(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"format": "other/2"}))
+    with pytest.raises(ModelError, match="of format 'other/2', wanted 'twinlab-world-model/1'"):
+        WorldModel.load(tmp_path)
+    (tmp_path / "config.json").write_text('{"model": "bert"}')
+    with pytest.raises(ModelError, match="damaged or not of twinlab"):
+        WorldModel.load(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps(config | {"size": {**config["size"], "latent": 64}}))
+    with pytest.raises(ModelError, match="truncated, or of another model"):
+        WorldModel.load(tmp_path)

@@ -1,0 +1,323 @@
+"""The border to torch: episodes are held compactly, and windows of them become batches of tensors."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+
+from twinlab import rooms
+from twinlab.errors import ModelError, did_you_mean
+
+SPLITS = {"train": (0, 50_000), "val": (50_000, 60_000), "test": (60_000, 70_000)}
+_COMPACT = {"image": np.uint8, "depth": np.float16, "vector": np.float32, "pulse": np.bool_, "label": np.int64}
+_PICTURES = ("image", "depth")
+_CONSTANT = 1e-5  # an axis that varies less than this, compared with its size, is taken as constant [1]
+_SEEN = 50  # so many ticks must follow before a discounted return counts as known
+
+
+def split_of(seed: int) -> str:
+    """Which split a seed belongs to: "train", "val" or "test".
+
+    Raises:
+        ModelError: the seed belongs to none.
+    """
+    for name, (low, high) in SPLITS.items():
+        if low <= seed < high:
+            return name
+    raise ModelError(f"seed {seed} belongs to no split; there are {SPLITS}")
+
+
+@dataclass(frozen=True)
+class Signal:
+    """One variable as the model knows it.
+
+    Attributes:
+        name, kind, role, labels, given: as in `readings.Variable`.
+        dims: names of its axes, without `time`; pictures that share theirs lie pixel on pixel.
+        shape: sizes of these axes.
+        units: one unit for each number of a vector, if the episode tells them one by one.
+        mean, std: of each number of a vector, or of all of a depth picture, over the training episodes; 0 and 1 for
+            other kinds. An axis that never varies has std 1.
+        varies: which numbers of a vector vary over the training episodes.
+    """
+
+    name: str
+    kind: str
+    role: str
+    dims: tuple[str, ...]
+    shape: tuple[int, ...]
+    labels: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
+    given: str = ""
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+    varies: tuple[bool, ...] = (True,)
+
+    @property
+    def size(self) -> int:
+        """How many numbers it has."""
+        return int(np.prod(self.shape, dtype=int))
+
+
+@dataclass(frozen=True)
+class Signals:
+    """All that a model works on.
+
+    Attributes:
+        all: readings and truth whose kind has a codec, in the episodes' order.
+        actuators: names of the numbers of an action.
+        low, high: their limits.
+        tick: length of a tick [s].
+    """
+
+    all: tuple[Signal, ...]
+    actuators: tuple[str, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    tick: float = 0.05
+
+    def of(self, role: str, *kinds: str) -> tuple[Signal, ...]:
+        """The signals of a role, of some kinds only if these are given."""
+        return tuple(s for s in self.all if s.role == role and (not kinds or s.kind in kinds))
+
+    def __getitem__(self, name: str) -> Signal:
+        known = {s.name: s for s in self.all}
+        if name not in known:
+            raise ModelError(f"no signal {name!r}; there are {sorted(known)}.{did_you_mean(name, known)}")
+        return known[name]
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """One episode, held compactly.
+
+    Attributes:
+        seed: of the episode.
+        digest: of its scene.
+        scene: its scene's name.
+        length: ticks.
+        values: name → array (time, …): uint8 pictures, float16 depth (+inf where nothing is), float32 vectors; with
+            `action` and, where the policy told one, `intent`.
+    """
+
+    seed: int
+    digest: str
+    scene: str
+    length: int
+    values: Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Windows of episodes as tensors; B windows of T ticks, H more where no picture is kept.
+
+    Attributes:
+        readings: name → pictures (B, T, …) and all others (B, T + H, …), in their own units and types.
+        truth: name → (B, T + H, …).
+        action, intent: (B, T + H, actuator), in the actuators' units; zeros where there is no intent.
+        has_intent: (B,) bool.
+        returns: reward to come after each tick, discounted (B, T + H).
+        valued: where that is known because enough of the episode follows (B, T + H) bool.
+    """
+
+    readings: dict[str, torch.Tensor]
+    truth: dict[str, torch.Tensor]
+    action: torch.Tensor
+    intent: torch.Tensor
+    has_intent: torch.Tensor
+    returns: torch.Tensor
+    valued: torch.Tensor
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch on a device."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        moved = {k: v.to(device) for k, v in values.items() if isinstance(v, torch.Tensor)}
+        dicts = {k: {n: t.to(device) for n, t in v.items()} for k, v in values.items() if isinstance(v, dict)}
+        return Batch(**moved, **dicts)
+
+
+class Windows:
+    """Episodes in memory, cut into windows.
+
+    Args:
+        tracks: the episodes, held.
+        signals: what to cut out.
+        window: ticks with pictures [1].
+        horizon: ticks after these, without pictures [1].
+        gamma: discount of the return, per tick.
+
+    Raises:
+        ModelError: no episode is long enough.
+    """
+
+    def __init__(
+        self, tracks: Iterable[Track], signals: Signals, window: int = 8, horizon: int = 10, gamma: float = 0.97
+    ) -> None:
+        self.tracks, self.signals = tuple(tracks), signals
+        self.window, self.horizon = window, horizon
+        self._starts = [(i, t) for i, k in enumerate(self.tracks) for t in range(k.length - window - horizon + 1)]
+        if not self._starts:
+            raise ModelError(f"no episode has {window + horizon} ticks; record longer ones or ask for shorter windows")
+        self._returns = [_returns(track, gamma) for track in self.tracks]
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def worth_scale(self) -> np.ndarray:
+        """Standard deviation of reward and return over all ticks (2,); 1 where there is none."""
+        both = [np.concatenate([_reward(t) for t in self.tracks]).std(), np.concatenate(self._returns).std()]
+        return np.array([x if x > 0 else 1.0 for x in both], np.float32)
+
+    def sample(self, rng: np.random.Generator, size: int) -> Batch:
+        """A batch of `size` windows, drawn with the generator."""
+        return self.take(rng.integers(len(self._starts), size=size))
+
+    def take(self, which: Iterable[int]) -> Batch:
+        """The batch of the windows of these numbers."""
+        cuts = [self._starts[i] for i in which]
+        long = self.window + self.horizon
+
+        def cut(name: str, ticks: int) -> torch.Tensor:
+            return torch.from_numpy(np.stack([self.tracks[i].values[name][t : t + ticks] for i, t in cuts]))
+
+        readings = {
+            s.name: cut(s.name, self.window if s.kind in _PICTURES else long) for s in self.signals.of("reading")
+        }
+        action = cut("action", long)
+        told = [self.tracks[i].values.get("intent") for i, _ in cuts]
+        intent = [np.zeros(action.shape[1:], np.float32) if v is None else v[t : t + long] for v, (_, t) in zip(told, cuts)]
+        returns = np.stack([self._returns[i][t : t + long] for i, t in cuts])
+        rest = np.array([[self.tracks[i].length - t] for i, t in cuts]) - np.arange(long)
+        return Batch(
+            readings=readings,
+            truth={s.name: cut(s.name, long) for s in self.signals.of("truth")},
+            action=action,
+            intent=torch.from_numpy(np.stack(intent)),
+            has_intent=torch.tensor([v is not None for v in told]),
+            returns=torch.from_numpy(returns),
+            valued=torch.from_numpy(rest > _SEEN),
+        )
+
+
+def survey(episode: xr.Dataset) -> Signals:
+    """What an episode holds, from its variables' attributes alone; nothing is normalised yet.
+
+    Raises:
+        ModelError: it holds no action with limits, or nothing that could be modelled.
+    """
+    for name in ("low", "high"):
+        if "action" not in episode or name not in episode["action"].attrs:
+            raise ModelError(f"{_where(episode)} has no 'action' with attribute {name!r}; it cannot teach a model what to do")
+    kinds = rooms.names("codecs")
+    found = [
+        _signal(str(name), v)
+        for name, v in episode.data_vars.items()
+        if v.attrs.get("kind") in kinds and v.attrs.get("role") in ("reading", "truth") and "time" in v.dims
+    ]
+    if not any(s.role == "reading" for s in found):
+        raise ModelError(f"{_where(episode)} has no reading of a kind that has a codec; kinds are {list(kinds)}")
+    action = episode["action"]
+    names = action["actuator"].values if "actuator" in action.coords else range(action.shape[1])
+    low, high = (tuple(float(x) for x in np.atleast_1d(action.attrs[side])) for side in ("low", "high"))
+    return Signals(tuple(found), tuple(map(str, names)), low, high, float(episode.attrs.get("tick", 0.05)))
+
+
+def track(episode: xr.Dataset, signals: Signals) -> Track:
+    """An episode held compactly.
+
+    Raises:
+        ModelError: it lacks one of the signals, or has it in another shape.
+    """
+    values = {s.name: _values(episode, s.name, s.shape, _COMPACT[s.kind]) for s in signals.all}
+    acts = [name for name in ("action", "intent") if name in episode or name == "action"]
+    values |= {name: _values(episode, name, (len(signals.actuators),), np.float32) for name in acts}
+    told = episode.attrs
+    digest, scene = (str(told.get(key, "")) for key in ("scene_digest", "scene"))
+    return Track(int(told.get("seed", 0)), digest, scene, episode.sizes["time"], values)
+
+
+def hold(episodes: Iterable[xr.Dataset], signals: Signals | None = None) -> tuple[tuple[Track, ...], Signals]:
+    """Episodes held compactly, each read once, and what they hold.
+
+    Args:
+        episodes: a store, or any other iterable of episodes.
+        signals: what to take of them; None takes what the first one holds, without normalisation.
+
+    Raises:
+        ModelError: there is no episode, or one lacks a variable or has another shape.
+    """
+    held: list[Track] = []
+    for episode in episodes:
+        signals = signals or survey(episode)
+        held.append(track(episode, signals))
+    if signals is None or not held:
+        raise ModelError("no episode came; record some first")
+    return tuple(held), signals
+
+
+def fitted(signals: Signals, tracks: Iterable[Track]) -> Signals:
+    """The signals with mean and standard deviation of vectors and depth over the tracks."""
+    tracks = list(tracks)
+
+    def fit(signal: Signal) -> Signal:
+        if signal.kind == "vector":
+            return _fitted_vector(signal, [k.values[signal.name] for k in tracks])
+        if signal.kind == "depth":
+            some = np.concatenate([k.values[signal.name][::10].ravel() for k in tracks]).astype(np.float32)
+            some = some[np.isfinite(some)]
+            mean, std = (float(some.mean()), float(some.std())) if some.size else (0.0, 1.0)
+            return replace(signal, mean=(mean,), std=(std or 1.0,))
+        return signal
+
+    return replace(signals, all=tuple(fit(s) for s in signals.all))
+
+
+def _signal(name: str, variable: xr.DataArray) -> Signal:
+    told = variable.attrs
+    shape = tuple(variable.sizes[d] for d in variable.dims if d != "time")
+    labels, units = tuple(map(str, told.get("labels", ()))), tuple(str(told.get("units", "")).split())
+    size = int(np.prod(shape, dtype=int))
+    one_each = units if len(units) == size else units * size if len(units) == 1 else ()
+    dims = tuple(str(d) for d in variable.dims if d != "time")
+    return Signal(name, told["kind"], told["role"], dims, shape, labels, one_each, str(told.get("given", "")))
+
+
+def _fitted_vector(signal: Signal, values: list[np.ndarray]) -> Signal:
+    every = np.concatenate(values).reshape(-1, signal.size).astype(np.float64)
+    mean, std = every.mean(axis=0), every.std(axis=0)
+    varies = std > _CONSTANT * np.maximum(1.0, np.abs(mean))
+    std = np.where(varies, std, 1.0)
+    return replace(signal, mean=tuple(mean.tolist()), std=tuple(std.tolist()), varies=tuple(varies.tolist()))
+
+
+def _values(episode: xr.Dataset, name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    if name not in episode:
+        known = sorted(map(str, episode.data_vars))
+        raise ModelError(f"{_where(episode)} lacks {name!r}, which the model needs; it has {known}.{did_you_mean(name, known)}")
+    variable = episode[name]
+    came = tuple(variable.sizes[d] for d in variable.dims if d != "time")
+    if variable.dims[0] != "time" or came != shape:
+        raise ModelError(f"{_where(episode)}: {name!r} came with shape {came} a tick, wanted {shape}; is it of another scene?")
+    return variable.values.astype(dtype)
+
+
+def _where(episode: xr.Dataset) -> str:
+    return f"episode of scene {episode.attrs.get('scene', '?')!r}, seed {episode.attrs.get('seed', '?')}"
+
+
+def _reward(track: Track) -> np.ndarray:
+    """Reward of each tick (time,); zeros if the episode tells none."""
+    if "reward" not in track.values:
+        return np.zeros(track.length, np.float32)
+    return track.values["reward"].reshape(track.length, -1).sum(axis=1)
+
+
+def _returns(track: Track, gamma: float) -> np.ndarray:
+    """Reward that comes after each tick, discounted per tick (time,)."""
+    reward, out = _reward(track), np.zeros(track.length, np.float32)
+    for t in range(track.length - 2, -1, -1):
+        out[t] = reward[t + 1] + gamma * out[t + 1]
+    return out

@@ -1,0 +1,242 @@
+"""`WorldModel`: readings become a belief, actions move it on, and it tells readings, truth and what to do."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from twinlab import rooms
+from twinlab.batches import Signals
+from twinlab.codecs.vector import denormalised, normalised
+from twinlab.errors import ModelError, did_you_mean
+from twinlab.model import checkpoint
+from twinlab.model.belief import Correction, Dynamics
+from twinlab.model.heads import Actor, Truth
+from twinlab.model.perception import Perception, Percept
+
+Values = Mapping[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Size:
+    """How big a model is.
+
+    Attributes:
+        latent: of the belief's latent part, of tokens and of the embedding [1].
+        hidden: of dynamics, correction and heads [1].
+        channels: of the maps of each camera [1].
+        places: where each camera looks at a time [1].
+        members: heads of the dynamics, whose disagreement is the model's doubt [1].
+    """
+
+    latent: int = 192
+    hidden: int = 256
+    channels: int = 48
+    places: int = 8
+    members: int = 4
+
+
+class WorldModel(nn.Module):
+    """A multimodal world model: a predict-correct filter with heads.
+
+    Everything follows from the signals' kinds and roles; any reading may be missing at any time. Values go in and come
+    out in their own units. A belief is a tensor (N, size); N counts samples, T ticks, H ticks ahead.
+
+    Args:
+        signals: what there is, with its normalisation.
+        size: how big the model is.
+
+    Attributes:
+        card: what is told of the model: heading → table; training fills it.
+
+    Raises:
+        ModelError: the signals cannot be modelled.
+    """
+
+    def __init__(self, signals: Signals, size: Size = Size()) -> None:  # noqa: B008
+        super().__init__()
+        self.signals, self.size = signals, size
+        self.card: dict[str, Any] = {}
+        self.readings = {s.name: s for s in signals.of("reading")}
+        self.vectors = signals.of("reading", "vector")
+        self.latent, numbers = size.latent, sum(v.size for v in self.vectors)
+        self.start = nn.Parameter(torch.zeros(size.latent))
+        self.perception = Perception(signals, size.channels, size.places, size.latent)
+        self.dynamics = Dynamics(size.latent, numbers, len(signals.actuators), size.hidden, size.members)
+        self.correction = Correction(size.latent, numbers, size.hidden)
+        self.truth = Truth(without_reward(signals), size.latent, size.hidden)
+        self.actor = Actor(signals, size.latent, size.hidden)
+        whole = size.latent + numbers
+        self.codecs = {s.name: rooms.build("codecs", s.kind) for s in signals.all}
+        decoded = [s for s in self.readings.values() if s.kind != "vector"]
+        self.decoders = nn.ModuleDict({s.name: self.codecs[s.name].decoder(s, whole) for s in decoded})
+        self.worth = nn.Sequential(nn.Linear(whole, size.hidden), nn.SiLU(), nn.Linear(size.hidden, 2))
+        low, high = torch.tensor(signals.low), torch.tensor(signals.high)
+        self.register_buffer("low", low, persistent=False)
+        self.register_buffer("high", high, persistent=False)
+        self.register_buffer("worth_scale", torch.ones(2))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.start.device
+
+    def initial(self, batch: int = 1) -> torch.Tensor:
+        """The belief before anything was perceived (batch, size): all vector readings at their training mean."""
+        return nn.functional.pad(self.start, (0, self.dynamics.size - self.latent)).expand(batch, -1)
+
+    def take(self, readings: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:
+        """One tick's readings as `encode` wants them (1, …); what the model doesn't know is left out."""
+        known = {name: torch.from_numpy(np.asarray(v)[None]) for name, v in readings.items() if name in self.readings}
+        return {name: value.to(self.device) for name, value in known.items()}
+
+    def encode(self, readings: Values, present: Values | None = None) -> Percept:
+        """What readings tell.
+
+        Args:
+            readings: name → raw values (N, …); any may be left out.
+            present: name → whether each sample has it (N,) bool; all have it where this says nothing.
+
+        Raises:
+            ModelError: a name is unknown, a shape is wrong, or nothing came at all.
+        """
+        count = self._count(readings)
+        given = present or {}
+        here = {name: given.get(name, torch.ones(count, dtype=torch.bool, device=self.device)) for name in readings}
+        return self.perception(readings, here, count)
+
+    def step(self, belief: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
+        """The foreseen belief (N, size) one tick after an action (N, actuator) in the actuators' units."""
+        return self.dynamics(belief, self.scaled(action)).mean(dim=1)
+
+    def update(self, belief: torch.Tensor, readings: Values | Percept) -> torch.Tensor:
+        """A foreseen belief corrected by what was read (N, size); unchanged where nothing was."""
+        return self.correction(belief, readings if isinstance(readings, Percept) else self.encode(readings))
+
+    def observe(self, readings: Values, actions: torch.Tensor, present: Values | None = None) -> torch.Tensor:
+        """Beliefs after each of T ticks (N, T, size).
+
+        Args:
+            readings: name → raw values (N, T, …).
+            actions: what was done at each tick (N, T, actuator); the last one is not needed and may be left out.
+            present: name → whether it is there (N, T) bool.
+        """
+        count, ticks = actions.shape[0], next(iter(readings.values())).shape[1]
+        flat = {name: value.flatten(0, 1) for name, value in readings.items()}
+        here = None if present is None else {name: value.flatten(0, 1) for name, value in present.items()}
+        percepts = self.encode(flat, here).unflatten((count, ticks))
+        belief, out = self.initial(count), []
+        for t in range(ticks):
+            belief = self.step(belief, actions[:, t - 1]) if t else belief
+            belief = self.update(belief, percepts.at((slice(None), t)))
+            out.append(belief)
+        return torch.stack(out, dim=1)
+
+    def rollout(self, belief: torch.Tensor, actions: torch.Tensor) -> torch.Tensor:
+        """Foreseen beliefs (N, H, size) under actions (N, H, actuator), from a belief (N, size)."""
+        out = []
+        for action in actions.unbind(dim=1):
+            belief = self.step(belief, action)
+            out.append(belief)
+        return torch.stack(out, dim=1)
+
+    def doubt(self, belief: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
+        """How far the dynamics' heads differ about the next belief (N,): mean standard deviation over its numbers."""
+        return self.dynamics(belief, self.scaled(action)).std(dim=1).mean(dim=-1)
+
+    def decode(self, belief: torch.Tensor, names: tuple[str, ...] = ()) -> dict[str, torch.Tensor]:
+        """Readings (N, …) that a belief (N, size) stands for, in their own units; pulses as probabilities.
+
+        Args:
+            belief: (N, size).
+            names: which; all if empty. Pictures take most of the time.
+        """
+        parts = belief[:, self.latent :].split([v.size for v in self.vectors], dim=-1)
+        out = {v.name: denormalised(v, part) for v, part in zip(self.vectors, parts, strict=True)}
+        for name, decoder in self.decoders.items():
+            if not names or name in names:
+                out[name] = self.codecs[name].read(self.readings[name], decoder(belief))
+        return {name: value for name, value in out.items() if not names or name in names}
+
+    def heads(self, belief: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Truth as believed, by name: vectors in their own units (N, …), probabilities of pulses and labels."""
+        return {n: self.codecs[n].read(self.signals[n], out) for n, out in self.truth(belief).items()}
+
+    def spread(self, belief: torch.Tensor) -> dict[str, torch.Tensor]:
+        """The standard deviation of each truth vector's belief (N, …), in its own units."""
+        outs = self.truth(belief)
+        vectors = [s for s in self.signals.of("truth", "vector") if s.name in outs]
+        stds = {s.name: self.codecs[s.name].split(outs[s.name])[1] for s in vectors}
+        return {s.name: (stds[s.name] * belief.new_tensor(s.std)).reshape(-1, *s.shape) for s in vectors}
+
+    def reward(self, belief: torch.Tensor) -> torch.Tensor:
+        """The reward expected at a belief's tick (N,)."""
+        return self.worth(belief)[:, 0] * self.worth_scale[0]
+
+    def value(self, belief: torch.Tensor) -> torch.Tensor:
+        """The discounted reward expected after a belief's tick, if its policy goes on (N,)."""
+        return self.worth(belief)[:, 1] * self.worth_scale[1]
+
+    def act(self, belief: torch.Tensor, goal: torch.Tensor | None = None) -> torch.Tensor:
+        """What the teacher would do (N, actuator), within the actuators' limits.
+
+        Args:
+            belief: (N, size).
+            goal: where the item belongs (N, …) in the units of the truth `goal`; None takes what the model believes.
+        """
+        action = self.actor(belief, self.estimates(self.truth(belief), goal)).clamp(-1, 1)
+        return (action + 1) / 2 * (self.high - self.low) + self.low
+
+    def estimates(self, outs: Values, goal: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
+        """What the actor is told: normalised means of vectors (N, size), probabilities of all others."""
+        out = {}
+        for name, value in outs.items():
+            s, codec = self.signals[name], self.codecs[name]
+            out[name] = codec.split(value)[0] if s.kind == "vector" else codec.read(s, value)
+        if goal is not None and "goal" in out:
+            out["goal"] = normalised(self.signals["goal"], goal)
+        return out
+
+    def scaled(self, action: torch.Tensor) -> torch.Tensor:
+        """Actions as -1 to 1 of their limits."""
+        return (action - self.low) / (self.high - self.low) * 2 - 1
+
+    def save(self, folder: str | Path, card: Mapping[str, object] | None = None) -> Path:
+        """Write `model.safetensors`, `config.json` and `card.md` into a folder, and give it.
+
+        Args:
+            folder: made if it is not there.
+            card: more tables for the card.
+        """
+        return checkpoint.save(self, folder, self.card | dict(card or {}))
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "WorldModel":
+        """The model that `save` wrote, ready for use.
+
+        Raises:
+            ModelError: a file is missing, truncated or not one of ours.
+        """
+        return checkpoint.load(cls, Size, folder)
+
+    def _count(self, readings: Values) -> int:
+        if not readings:
+            raise ModelError("no readings came; give at least one, with `present` False where it is missing")
+        counts = {len(value) for value in readings.values()}
+        for name, value in readings.items():
+            if name not in self.readings:
+                known = sorted(self.readings)
+                raise ModelError(f"readings: {name!r} is unknown to the model; it knows {known}.{did_you_mean(name, known)}")
+            wanted = self.readings[name].shape
+            if tuple(value.shape[1:]) != wanted or len(counts) > 1:
+                raise ModelError(f"readings: {name!r} came as {tuple(value.shape)}, wanted ({max(counts)}, *{wanted})")
+        return counts.pop()
+
+
+def without_reward(signals: Signals) -> Signals:
+    """The signals that are perceived: reward is foreseen by a head of its own."""
+    return replace(signals, all=tuple(s for s in signals.all if (s.role, s.name) != ("truth", "reward")))

@@ -1,0 +1,88 @@
+"""A model on disk: weights as safetensors, its configuration as JSON, a card for people. No pickle."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from safetensors import SafetensorError
+
+from twinlab.batches import Signal, Signals
+from twinlab.errors import ModelError
+
+FORMAT = "twinlab-world-model/1"
+_USE = (
+    "Research on digital twins: perception, prediction and control of the simulated line that it was trained on. "
+    "Not for a real robot without safety functions of its own."
+)
+
+
+def save(model: Any, folder: str | Path, card: dict[str, Any]) -> Path:
+    """Write a model's three files; the weights come last, so that a folder with weights is whole.
+
+    Args:
+        model: a `WorldModel`.
+        folder: made if it is not there.
+        card: what stands in the card: heading → table.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    config = {"format": FORMAT, "size": asdict(model.size), "signals": asdict(model.signals), "card": card}
+    (folder / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
+    (folder / "card.md").write_text(_card(model, card), encoding="utf-8")
+    state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    partial = folder / "model.safetensors.partial"
+    safetensors.torch.save_file(state, partial, metadata={"format": FORMAT})
+    return partial.replace(folder / "model.safetensors").parent
+
+
+def load(model: Any, size: Any, folder: str | Path) -> Any:
+    """The model of a folder, set to evaluation.
+
+    Args:
+        model: the class, built from signals and size.
+        size: the class of its size.
+        folder: what `save` wrote.
+
+    Raises:
+        ModelError: a file is missing, truncated or not one of ours.
+    """
+    folder = Path(folder)
+    for name in ("config.json", "model.safetensors"):
+        if not (folder / name).is_file():
+            raise ModelError(f"no {name} in {str(folder)!r}; give a folder that WorldModel.save wrote")
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        if config["format"] != FORMAT:
+            raise ModelError(f"config.json in {str(folder)!r} is of format {config['format']!r}, wanted {FORMAT!r}")
+        built = model(_signals(config["signals"]), size(**config["size"]))
+        built.card |= config["card"]
+    except (ValueError, KeyError, TypeError, AttributeError) as told:
+        if isinstance(told, ModelError):
+            raise
+        raise ModelError(f"config.json in {str(folder)!r} is damaged or not of twinlab: {told!r}") from told
+    try:
+        state = safetensors.torch.load_file(folder / "model.safetensors")
+        built.load_state_dict(state)
+    except (SafetensorError, RuntimeError) as told:
+        raise ModelError(f"model.safetensors in {str(folder)!r} is truncated, or of another model: {told}") from told
+    return built.eval()
+
+
+def _signals(table: Mapping[str, Any]) -> Signals:
+    signals = tuple(Signal(**{key: _tupled(v) for key, v in s.items()}) for s in table["all"])
+    return Signals(**{key: _tupled(v) for key, v in table.items() if key != "all"}, all=signals)
+
+
+def _tupled(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _card(model: Any, card: Mapping[str, Mapping[str, Any]]) -> str:
+    count = sum(p.numel() for p in model.parameters())
+    lines = ["# A twinlab world model", "", f"- parameters: {count:,}", "- licence: Apache-2.0", f"- intended use: {_USE}"]
+    for heading, table in card.items():
+        lines += ["", f"## {heading}", "", *(f"- {key}: {value}" for key, value in table.items())]
+    return "\n".join(lines) + "\n"

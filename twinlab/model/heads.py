@@ -1,0 +1,151 @@
+"""What a belief says about the truth, the readings to come and what to do."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+
+from twinlab import rooms
+from twinlab.batches import Signal, Signals
+
+
+def anchors(signal: Signal, vectors: tuple[Signal, ...]) -> tuple[tuple[int, int], ...]:
+    """Pairs of (number of the signal, number among all vector readings) that share label and unit.
+
+    So the x [m] of a part is tied to the x [m] of the tool, without knowing either name.
+    """
+    every = [(label, unit) for v in vectors for label, unit in zip(*_named(v), strict=True)]
+    own = zip(*_named(signal), strict=True)
+    return tuple((i, every.index(axis)) for i, axis in enumerate(own) if axis != ("", "") and axis in every)
+
+
+def _named(signal: Signal) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    if len(signal.labels) == len(signal.units) == signal.size:
+        return signal.labels, signal.units
+    return ("",) * signal.size, ("",) * signal.size
+
+
+class Offsets(nn.Module):
+    """A signal less the vector readings that share its labels and units.
+
+    Args:
+        signal: a truth vector.
+        vectors: the vector readings, in the belief's order.
+    """
+
+    def __init__(self, signal: Signal, vectors: tuple[Signal, ...]) -> None:
+        super().__init__()
+        pairs = anchors(signal, vectors)
+        means, stds = ([x for v in vectors for x in getattr(v, key)] for key in ("mean", "std"))
+        self.count = len(pairs)
+        self.register_buffer("own", torch.tensor([i for i, _ in pairs], dtype=torch.long), persistent=False)
+        self.register_buffer("other", torch.tensor([j for _, j in pairs], dtype=torch.long), persistent=False)
+        spread = [signal.std[i] for i, _ in pairs]
+        scale = [stds[j] / s for (_, j), s in zip(pairs, spread, strict=True)]
+        shift = [(means[j] - signal.mean[i]) / s for (i, j), s in zip(pairs, spread, strict=True)]
+        self.register_buffer("scale", torch.tensor(scale), persistent=False)
+        self.register_buffer("shift", torch.tensor(shift), persistent=False)
+
+    def anchor(self, readings: torch.Tensor) -> torch.Tensor:
+        """These readings as the signal would be normalised (N, pair), from all normalised readings (N, vector)."""
+        return readings[:, self.other] * self.scale + self.shift
+
+    def forward(self, value: torch.Tensor, readings: torch.Tensor) -> torch.Tensor:
+        """The difference (N, pair), normalised as the signal is, from normalised values (N, size)."""
+        return value[:, self.own] - self.anchor(readings)
+
+
+class Anchored(nn.Module):
+    """Decodes a truth vector both absolutely and relative to the readings that share its labels; a gate chooses.
+
+    A camera that is fixed tells a place absolutely, one on the tool relative to the tool, a grasp makes both the same.
+    """
+
+    def __init__(self, signal: Signal, vectors: tuple[Signal, ...], width: int) -> None:
+        super().__init__()
+        self.offsets = Offsets(signal, vectors)
+        self.plain = rooms.build("codecs", signal.kind).decoder(signal, width)
+        self.relative = nn.Linear(width, 2 * self.offsets.count)
+
+    def forward(self, features: torch.Tensor, readings: torch.Tensor) -> torch.Tensor:
+        """What the codec takes, from features (N, width) and normalised readings (N, vector)."""
+        out = self.plain(features)
+        gate, offset = self.relative(features).chunk(2, dim=-1)
+        own = self.offsets.own
+        left = self.offsets.anchor(readings) + offset - out[:, own]
+        return out.index_add(1, own, torch.sigmoid(gate) * left)
+
+
+class Truth(nn.Module):
+    """One head for each truth that a twin knows and a line must perceive.
+
+    Truth trains heads and never enters the encoder (privileged learning: Vapnik and Vashist 2009; asymmetric training:
+    Pinto et al. 2018).
+    """
+
+    def __init__(self, signals: Signals, latent: int, hidden: int) -> None:
+        super().__init__()
+        vectors = signals.of("reading", "vector")
+        self.latent = latent
+        size = latent + sum(v.size for v in vectors)
+        self.trunk = nn.ModuleDict()
+        self.decoders = nn.ModuleDict()
+        for s in signals.of("truth"):
+            self.trunk[s.name] = nn.Sequential(nn.Linear(size, hidden), nn.SiLU())
+            plain = s.kind != "vector"
+            codec = rooms.build("codecs", s.kind)
+            self.decoders[s.name] = codec.decoder(s, hidden) if plain else Anchored(s, vectors, hidden)
+
+    def forward(self, belief: torch.Tensor) -> dict[str, torch.Tensor]:
+        """What each truth's codec takes (N, …), from beliefs (N, size)."""
+        out = {}
+        for name, decoder in self.decoders.items():
+            features = self.trunk[name](belief)
+            out[name] = decoder(features, belief[:, self.latent :]) if isinstance(decoder, Anchored) else decoder(features)
+        return out
+
+
+class Actor(nn.Module):
+    """What to do: an action from a belief, what the heads say and where the goal is.
+
+    It is told the differences between what is estimated and where the robot is, coarse and fine, because what to do
+    next hangs on them (the last millimetres decide when to grip).
+    """
+
+    SCALES = (1.0, 5.0, 25.0)
+
+    def __init__(self, signals: Signals, latent: int, hidden: int) -> None:
+        super().__init__()
+        self.truth = tuple(s for s in signals.of("truth") if s.name not in ("reward", "goal"))
+        self.goal = next((s for s in signals.of("truth", "vector") if s.name == "goal"), None)
+        self.latent = latent
+        vectors = signals.of("reading", "vector")
+        told = [s for s in (*self.truth, *([self.goal] if self.goal else ())) if s.kind == "vector"]
+        self.offsets = nn.ModuleDict({s.name: Offsets(s, vectors) for s in told})
+        size = latent + sum(v.size for v in vectors) + sum(s.size for s in told)
+        size += sum(len(s.labels) if s.kind == "label" else s.size for s in self.truth if s.kind != "vector")
+        size += len(self.SCALES) * sum(o.count for o in self.offsets.values())
+        self.layers = nn.Sequential(
+            nn.Linear(size, hidden),
+            nn.LayerNorm(hidden),
+            nn.SiLU(),
+            nn.Linear(hidden, hidden),
+            nn.SiLU(),
+            nn.Linear(hidden, len(signals.actuators)),
+        )
+
+    def forward(self, belief: torch.Tensor, estimates: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Scaled action (N, actuator), about -1 to 1.
+
+        Args:
+            belief: (N, size).
+            estimates: by name, normalised vectors (N, size), the goal among them, and probabilities of the others.
+        """
+        parts = [belief]
+        for s in (*self.truth, *([self.goal] if self.goal else ())):
+            value = estimates[s.name].reshape(len(belief), -1)
+            parts.append(value)
+            if s.kind == "vector":
+                off = self.offsets[s.name](value, belief[:, self.latent :])
+                parts += [torch.tanh(scale * off) for scale in self.SCALES]
+        return self.layers(torch.cat(parts, dim=-1))

@@ -1,0 +1,197 @@
+"""What training makes small: a sum of terms, each with its source."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from twinlab.batches import Batch, Signal
+from twinlab.codecs.vector import normalised
+from twinlab.model import WorldModel
+
+
+@dataclass(frozen=True)
+class Weights:
+    """How much each term counts.
+
+    Attributes:
+        truth: heads on corrected beliefs (privileged supervision; the best teacher that was measured here).
+        foreseen: the same heads on beliefs that were rolled out, so that plans can be judged by them.
+        vectors: vector readings many ticks ahead, multi-step (SOLAR, Dreamer and TD-MPC2 all train over the horizon
+            that is planned), in units of what "nothing changes" would cost.
+        missing: vector readings that were taken away, inferred from the others.
+        latent: rolled-out latent against the corrected one of that tick, without gradient into the latter (latent
+            prediction: SPR, Schwarzer et al. 2021; the truth heads keep it from collapsing).
+        pictures: pictures decoded from beliefs (reconstruction: World Models, Ha and Schmidhuber 2018).
+        pulses: pulse readings, now and foreseen.
+        worth: reward of the tick and discounted return (TD-MPC2's reward and value heads, by regression).
+        action: the teacher's intent (behaviour cloning on noise-disturbed runs: DART, Laskey et al. 2017).
+    """
+
+    truth: float = 1.0
+    foreseen: float = 0.3
+    vectors: float = 1.0
+    missing: float = 0.5
+    latent: float = 0.2
+    pictures: float = 1.0
+    pulses: float = 0.2
+    worth: float = 0.1
+    action: float = 5.0
+
+
+@dataclass(frozen=True, eq=False)
+class Draw:
+    """The random choices of a training step, made outside so that a seed fixes them.
+
+    Attributes:
+        present: name → whether a reading is there (B, T) bool.
+        starts: ticks from which to roll out (B, start), below T.
+        members: which head of the dynamics each of these uses (B * start,).
+        shown: at which tick of each window pictures are decoded (B,).
+        told: whether the actor is told the true goal (B, T) bool; else what is believed.
+    """
+
+    present: dict[str, torch.Tensor]
+    starts: torch.Tensor
+    members: torch.Tensor
+    shown: torch.Tensor
+    told: torch.Tensor
+
+
+class Objective(nn.Module):
+    """The loss of a batch, term by term.
+
+    Args:
+        model: what is trained.
+        window, horizon: ticks with pictures and ticks ahead, as in the batches.
+        change: how far each number of the vector readings changes over the horizon, in training (vector,), normalised.
+        weights: of the terms.
+    """
+
+    def __init__(
+        self, model: WorldModel, window: int, horizon: int, change: torch.Tensor, weights: Weights = Weights()  # noqa: B008
+    ) -> None:
+        super().__init__()
+        self.model, self.window, self.horizon, self.weights = model, window, horizon, weights
+        self.register_buffer("change", change.clamp(min=0.03), persistent=False)
+        self.scored = [s for s in model.signals.of("truth") if s.name in model.truth.decoders]
+        self.pulses = [s for s in model.signals.of("reading") if s.kind != "vector" and s.name in model.decoders]
+
+    def forward(self, batch: Batch, draw: Draw) -> dict[str, torch.Tensor]:
+        """Each term, weighted; their sum under "loss"."""
+        model, ticks = self.model, self.window
+        readings = {name: value[:, :ticks] for name, value in batch.readings.items()}
+        beliefs = model.observe(readings, batch.action[:, :ticks], draw.present)
+        ahead, when = self._ahead(beliefs, batch.action, draw)
+        now = torch.arange(ticks, device=beliefs.device).expand(len(beliefs), -1)
+        outs = model.truth(beliefs.flatten(0, 1))
+        parts = {
+            "truth": self._truth(outs, batch, now),
+            "foreseen": self._truth(model.truth(ahead.flatten(0, 1)), batch, when),
+            "vectors": self._vectors(ahead, batch, when),
+            "missing": self._missing(beliefs, batch),
+            "latent": self._latent(ahead, beliefs, when),
+            "pictures": self._pictures(beliefs, batch, draw),
+            "pulses": self._pulses(beliefs, batch, now) + self._pulses(ahead, batch, when),
+            "worth": self._worth(beliefs, batch, now) + self._worth(ahead, batch, when),
+            "action": self._action(beliefs, outs, batch, draw),
+        }
+        terms = {name: getattr(self.weights, name) * value for name, value in parts.items()}
+        return terms | {"loss": torch.stack(list(terms.values())).sum()}
+
+    def _ahead(self, beliefs: torch.Tensor, action: torch.Tensor, draw: Draw) -> tuple[torch.Tensor, torch.Tensor]:
+        """Rolled-out beliefs (B, start * H, size) and the ticks that they stand for (B, start * H)."""
+        count, starts = draw.starts.shape
+        when = draw.starts[:, :, None] + torch.arange(self.horizon, device=beliefs.device)
+        rows = torch.arange(count, device=beliefs.device)[:, None]
+        belief = beliefs[rows, draw.starts].flatten(0, 1)
+        acts = self.model.scaled(action[rows[:, :, None], when]).flatten(0, 1)
+        which, out = torch.arange(count * starts, device=beliefs.device), []
+        for act in acts.unbind(dim=1):
+            belief = self.model.dynamics(belief, act)[which, draw.members]
+            out.append(belief)
+        ahead = torch.stack(out, dim=1)
+        return ahead.unflatten(0, (count, starts)).flatten(1, 2), (when + 1).flatten(1)
+
+    def _truth(self, outs: dict[str, torch.Tensor], batch: Batch, when: torch.Tensor) -> torch.Tensor:
+        total = self.change.new_zeros(())
+        for s in self.scored:
+            cost = self.model.codecs[s.name].loss(s, outs[s.name], _at(batch.truth[s.name], when))
+            counts = _at(batch.truth[s.given], when).float() if s.given else torch.ones_like(cost)
+            total = total + (cost * counts).sum() / counts.sum().clamp(min=1)
+        return total
+
+    def _vectors(self, ahead: torch.Tensor, batch: Batch, when: torch.Tensor) -> torch.Tensor:
+        wanted = self._read(batch, when)
+        return (((ahead[..., self.model.latent :] - wanted) / self.change) ** 2).mean()
+
+    def _missing(self, beliefs: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Corrected beliefs copy readings that are there, so only those that were taken away cost anything."""
+        ticks = torch.arange(self.window, device=beliefs.device).expand(len(beliefs), -1)
+        return nn.functional.smooth_l1_loss(beliefs[..., self.model.latent :], self._read(batch, ticks))
+
+    def _latent(self, ahead: torch.Tensor, beliefs: torch.Tensor, when: torch.Tensor) -> torch.Tensor:
+        known = when < self.window
+        rows = torch.arange(len(beliefs), device=beliefs.device)[:, None]
+        wanted = beliefs.detach()[rows, when.clamp(max=self.window - 1), : self.model.latent]
+        cost = ((ahead[..., : self.model.latent] - wanted) ** 2).mean(dim=-1)
+        return (cost * known).sum() / known.sum().clamp(min=1)
+
+    def _pictures(self, beliefs: torch.Tensor, batch: Batch, draw: Draw) -> torch.Tensor:
+        rows = torch.arange(len(beliefs), device=beliefs.device)
+        belief, total = beliefs[rows, draw.shown], self.change.new_zeros(())
+        for s in self.pulses:
+            if _spatial(s):
+                out = self.model.decoders[s.name](belief)
+                total = total + self.model.codecs[s.name].loss(s, out, batch.readings[s.name][rows, draw.shown]).mean()
+        return total
+
+    def _pulses(self, beliefs: torch.Tensor, batch: Batch, when: torch.Tensor) -> torch.Tensor:
+        total = self.change.new_zeros(())
+        for s in self.pulses:
+            if not _spatial(s):
+                out = self.model.decoders[s.name](beliefs.flatten(0, 1))
+                total = total + self.model.codecs[s.name].loss(s, out, _at(batch.readings[s.name], when)).mean()
+        return total
+
+    def _worth(self, beliefs: torch.Tensor, batch: Batch, when: torch.Tensor) -> torch.Tensor:
+        if "reward" not in batch.truth:
+            return self.change.new_zeros(())
+        reward, value = self.model.worth(beliefs.flatten(0, 1)).unbind(dim=-1)
+        scale = self.model.worth_scale
+        wanted = _at(batch.truth["reward"], when).reshape(len(reward), -1).sum(dim=-1) / scale[0]
+        known = _at(batch.valued, when).float()
+        later = ((value - _at(batch.returns, when) / scale[1]) ** 2 * known).sum() / known.sum().clamp(min=1)
+        return ((reward - wanted) ** 2).mean() + later
+
+    def _action(
+        self, beliefs: torch.Tensor, outs: dict[str, torch.Tensor], batch: Batch, draw: Draw
+    ) -> torch.Tensor:
+        model, ticks = self.model, self.window
+        told = {name: value.detach() for name, value in model.estimates(outs).items()}
+        if "goal" in told:
+            goal = model.signals["goal"]
+            use = draw.told
+            if goal.given:
+                use = use & batch.truth[goal.given][:, :ticks].bool()
+            true = normalised(goal, batch.truth["goal"][:, :ticks].flatten(0, 1))
+            told["goal"] = torch.where(use.flatten()[:, None], true, told["goal"])
+        action = model.actor(beliefs.flatten(0, 1), told)
+        wanted = model.scaled(batch.intent[:, :ticks]).flatten(0, 1)
+        cost = nn.functional.smooth_l1_loss(action, wanted, reduction="none", beta=0.1).mean(dim=-1)
+        counts = batch.has_intent.float()[:, None].expand(-1, ticks).flatten()
+        return (cost * counts).sum() / counts.sum().clamp(min=1)
+
+    def _read(self, batch: Batch, when: torch.Tensor) -> torch.Tensor:
+        """Normalised vector readings at ticks (B, n), one after the other (B, n, vector)."""
+        parts = [normalised(s, _at(batch.readings[s.name], when)) for s in self.model.vectors]
+        return torch.cat(parts, dim=-1).unflatten(0, tuple(when.shape))
+
+
+def _at(values: torch.Tensor, when: torch.Tensor) -> torch.Tensor:
+    """Values (B, time, …) at ticks (B, n), flattened (B * n, …)."""
+    return values[torch.arange(len(values), device=values.device)[:, None], when].flatten(0, 1)
+
+
+def _spatial(signal: Signal) -> bool:
+    return len(signal.shape) >= 2

@@ -1,0 +1,258 @@
+"""`fit`: from recorded episodes to a trained world model."""
+
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import xarray as xr
+from lightning_fabric import Fabric
+
+from twinlab.batches import Batch, Signals, Track, Windows, fitted, hold, split_of
+from twinlab.errors import ModelError
+from twinlab.model import Size, WorldModel
+from twinlab.model.objective import Draw, Objective, Weights
+
+Progress = Callable[[int, int, Mapping[str, float]], None]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a model is trained.
+
+    Attributes:
+        steps: how many [1].
+        batch: windows in a step [1].
+        window: ticks with pictures in a window [1].
+        horizon: ticks foreseen after them [1].
+        starts: ticks of each window from which the future is foreseen, at most `window` [1].
+        rate: highest learning rate of AdamW; it rises over the first 5 % of the steps and falls as a cosine [1].
+        decay: weight decay [1].
+        clip: longest gradient [1].
+        drop: share of windows in which a reading is taken away, half of them as a whole, half for some ticks [1].
+        look: share of ticks at which a camera is looked at; frames of neighbouring ticks tell almost the same, and those
+            that are left out cost no time [1].
+        gamma: discount of the return, per tick [1].
+        seed: of first weights and all draws; the same seed gives the same model on the same machine.
+        seconds: training ends after this time at the latest [s]; not repeatable. None for no limit.
+        precision: of the numbers, as Lightning Fabric calls it.
+        every: steps from one line of the log to the next [1].
+        size: of the model.
+        weights: of the loss's terms.
+    """
+
+    steps: int = 1500
+    batch: int = 16
+    window: int = 8
+    horizon: int = 10
+    starts: int = 8
+    rate: float = 1e-3
+    decay: float = 1e-4
+    clip: float = 1.0
+    drop: float = 0.25
+    look: float = 0.5
+    gamma: float = 0.97
+    seed: int = 0
+    seconds: float | None = None
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    every: int = 50
+    size: Size = Size()
+    weights: Weights = Weights()
+
+
+def fit(
+    episodes: Iterable[xr.Dataset], settings: Fit = Fit(), out: str | Path | None = None, progress: Progress | None = None  # noqa: B008
+) -> WorldModel:
+    """A world model trained on episodes.
+
+    Args:
+        episodes: a store or any iterable; seeds say which are for training and which for validation, others are left.
+        settings: how to train.
+        out: folder for the checkpoint and `log.jsonl`; None keeps nothing.
+        progress: called with steps done, steps in all and the last metrics.
+
+    Returns:
+        The model, ready for use; what it was trained on, how and how well stands in its `card`.
+
+    Raises:
+        ModelError: there is no training episode, or one does not fit the others.
+    """
+    began = time.monotonic()
+    fabric = Fabric(accelerator="auto", devices=1, precision=settings.precision)
+    tracks, signals = _held(episodes)
+    windows = Windows(tracks["train"], signals, settings.window, settings.horizon, settings.gamma)
+    with torch.random.fork_rng():
+        torch.manual_seed(settings.seed)
+        model = WorldModel(signals, settings.size)
+    model.dynamics.start_linear(torch.from_numpy(one_tick(tracks["train"], signals)))
+    model.worth_scale.copy_(torch.from_numpy(windows.worth_scale()))
+    change = torch.from_numpy(typical_change(tracks["train"], signals, settings.horizon))
+    objective = Objective(model, settings.window, settings.horizon, change, settings.weights)
+    log = None if out is None else _log(Path(out))
+    speed = _loop(fabric, objective, windows, settings, began, log, progress)
+    metrics = speed | validate(objective, tracks["val"], settings)
+    model.card |= card(tracks, settings, metrics)
+    if out is not None:
+        model.save(out)
+    return model.eval()
+
+
+def validate(objective: Objective, tracks: Iterable[Track], settings: Fit, count: int = 128) -> dict[str, float]:
+    """Each term of the loss over evenly spaced windows of episodes, nothing taken away; empty if there are none."""
+    tracks = list(tracks)
+    if not tracks:
+        return {}
+    model = objective.model.eval()
+    windows = Windows(tracks, model.signals, settings.window, settings.horizon, settings.gamma)
+    which = np.linspace(0, len(windows) - 1, min(count, len(windows))).astype(int)
+    rng = np.random.default_rng(0)
+    sums: dict[str, float] = {}
+    for part in np.array_split(which, max(1, len(which) // 32)):
+        draw = draws(model, len(part), settings, rng, whole=True)
+        with torch.no_grad():
+            terms = objective(windows.take(part).to(model.device), draw)
+        for name, value in terms.items():
+            sums[f"val_{name}"] = sums.get(f"val_{name}", 0.0) + float(value) * len(part) / len(which)
+    return sums
+
+
+def draws(model: WorldModel, count: int, settings: Fit, rng: np.random.Generator, whole: bool = False) -> Draw:
+    """The random choices of one step for `count` windows; `whole` takes no reading away."""
+    ticks = settings.window
+    present = {name: np.ones((count, ticks), bool) for name in model.readings}
+    if not whole:
+        for view in model.perception.views:
+            present |= dict.fromkeys(view.names, rng.random((count, ticks)) < settings.look)
+        present = {name: value & _kept(count, ticks, settings.drop, rng) for name, value in present.items()}
+    starts = np.stack([rng.permutation(ticks)[: settings.starts] for _ in range(count)])
+    members = rng.integers(0, model.size.members, starts.size)
+    shown, told = rng.integers(0, ticks, count), rng.random((count, ticks)) < 0.5
+    chosen = [torch.from_numpy(x).to(model.device) for x in (starts, members, shown, told)]
+    return Draw({name: torch.from_numpy(value).to(model.device) for name, value in present.items()}, *chosen)
+
+
+def _kept(count: int, ticks: int, drop: float, rng: np.random.Generator) -> np.ndarray:
+    """Where a reading is left (window, tick): it is taken away from a share `drop` of the windows, in half of them as a
+    whole, else from a random tick on or up to it (modality dropout: ModDrop, Neverova et al. 2016)."""
+    case, cut = rng.random((count, 1)), rng.integers(0, ticks + 1, (count, 1))
+    late = (np.arange(ticks) < cut) ^ (rng.random((count, 1)) < 0.5)
+    return ~((case < drop / 2) | ((case < drop) & late))
+
+
+def one_tick(tracks: Iterable[Track], signals: Signals, strength: float = 1e-3) -> np.ndarray:
+    """Ridge weights (vector + actuator + 1, vector) from vector readings and a scaled action to one tick's change."""
+    before, after, acts = [], [], []
+    for track in tracks:
+        values = stacked(track, signals)
+        before.append(values[:-1])
+        after.append(values[1:] - values[:-1])
+        acts.append(scaled(track.values["action"][:-1], signals))
+    told = np.concatenate([np.concatenate(before), np.concatenate(acts)], axis=1)
+    return ridge(told, np.concatenate(after), strength).astype(np.float32)
+
+
+def ridge(told: np.ndarray, wanted: np.ndarray, strength: float) -> np.ndarray:
+    """Weights (feature + 1, target) of least squares with a penalty of `strength` a sample; the last row is the offset."""
+    told = np.concatenate([told, np.ones((len(told), 1))], axis=1).astype(np.float64)
+    penalty = strength * len(told) * np.eye(told.shape[1])
+    penalty[-1, -1] = 0
+    return np.linalg.solve(told.T @ told + penalty, told.T @ wanted)
+
+
+def stacked(track: Track, signals: Signals) -> np.ndarray:
+    """All vector readings of an episode, normalised, one after the other (time, vector)."""
+    parts = [
+        (track.values[s.name].reshape(track.length, -1) - np.array(s.mean)) / np.array(s.std)
+        for s in signals.of("reading", "vector")
+    ]
+    return np.concatenate([np.zeros((track.length, 0)), *parts], axis=1)
+
+
+def scaled(action: np.ndarray, signals: Signals) -> np.ndarray:
+    """Actions (time, actuator) as -1 to 1 of their limits."""
+    low, high = np.array(signals.low), np.array(signals.high)
+    return (action - low) / (high - low) * 2 - 1
+
+
+def typical_change(tracks: Iterable[Track], signals: Signals, ticks: int) -> np.ndarray:
+    """Root mean square change of each normalised vector reading over some ticks (vector,)."""
+    changes = [values[ticks:] - values[:-ticks] for values in (stacked(track, signals) for track in tracks)]
+    return np.sqrt((np.concatenate(changes) ** 2).mean(axis=0)).astype(np.float32)
+
+
+def card(tracks: Mapping[str, list[Track]], settings: Fit, metrics: Mapping[str, float]) -> dict[str, Any]:
+    """What a model's card tells of its data, training and quality."""
+    every = [track for part in tracks.values() for track in part]
+    seeds = {f"{name} seeds": sorted(t.seed for t in part) for name, part in tracks.items()}
+    return {
+        "Data": {
+            "scenes": sorted({f"{t.scene} {t.digest}" for t in every}),
+            "ticks": sum(t.length for t in tracks["train"]),
+            **seeds,
+        },
+        "Settings": asdict(settings),
+        "Metrics": {name: round(value, 5) for name, value in metrics.items()},
+    }
+
+
+def _held(episodes: Iterable[xr.Dataset]) -> tuple[dict[str, list[Track]], Signals]:
+    every, signals = hold(e for e in episodes if split_of(int(e.attrs.get("seed", 0))) != "test")
+    tracks = {name: [t for t in every if split_of(t.seed) == name] for name in ("train", "val")}
+    if not tracks["train"]:
+        raise ModelError(f"no training episode among {len(every)}; record some with seeds below 50000")
+    return tracks, fitted(signals, tracks["train"])
+
+
+def _loop(
+    fabric: Fabric,
+    objective: Objective,
+    windows: Windows,
+    settings: Fit,
+    began: float,
+    log: Path | None,
+    progress: Progress | None,
+) -> dict[str, float]:
+    """Train in place; gives steps, frames a second and seconds."""
+    optimizer = torch.optim.AdamW(objective.parameters(), lr=settings.rate, weight_decay=settings.decay)
+    wrapped, optimizer = fabric.setup(objective, optimizer)
+    wrapped.train()
+    rng, started, share, step = np.random.default_rng(settings.seed), time.monotonic(), 0.0, 0
+    while step < settings.steps and share < 1:
+        for group in optimizer.param_groups:
+            group["lr"] = settings.rate * min(1.0, share / 0.05 + 0.02) * (0.5 + 0.5 * np.cos(np.pi * share))
+        terms = _step(fabric, wrapped, optimizer, windows.sample(rng, settings.batch), settings, rng)
+        step += 1
+        spent = time.monotonic() - began
+        share = max(step / settings.steps, spent / settings.seconds if settings.seconds else 0.0)
+        if step % settings.every == 0 or step == settings.steps or share >= 1:
+            numbers = {name: float(value) for name, value in terms.items()} | {"seconds": spent}
+            if log is not None:
+                with log.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps({"step": step, **{k: round(v, 5) for k, v in numbers.items()}}) + "\n")
+            if progress is not None:
+                progress(step, settings.steps, numbers)
+    spent = time.monotonic() - started
+    return {"steps": step, "frames_per_s": step * settings.batch * settings.window / spent, "seconds": spent}
+
+
+def _step(
+    fabric: Fabric, wrapped: Any, optimizer: Any, batch: Batch, settings: Fit, rng: np.random.Generator
+) -> dict[str, torch.Tensor]:
+    model = wrapped.module.model
+    terms = wrapped(batch.to(model.device), draws(model, settings.batch, settings, rng))
+    optimizer.zero_grad()
+    fabric.backward(terms["loss"])
+    fabric.clip_gradients(wrapped, optimizer, max_norm=settings.clip)
+    optimizer.step()
+    return {name: term.detach() for name, term in terms.items()}
+
+
+def _log(out: Path) -> Path:
+    out.mkdir(parents=True, exist_ok=True)
+    log = out / "log.jsonl"
+    log.write_text("", encoding="utf-8")
+    return log

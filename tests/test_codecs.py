@@ -23,7 +23,9 @@ def values(kind: str, count: int = 6) -> torch.Tensor:
     rng = np.random.default_rng(0)
     made = {
         "image": lambda: rng.integers(0, 256, (count, 16, 16, 3), dtype=np.uint8),
-        "depth": lambda: np.where(rng.random((count, 16, 16)) < 0.2, np.inf, rng.normal(1, 0.2, (count, 16, 16))).astype("f2"),
+        "depth": lambda: np.where(
+            rng.random((count, 16, 16)) < 0.2, np.inf, rng.normal(1, 0.2, (count, 16, 16))
+        ).astype("f2"),
         "vector": lambda: rng.normal([1, 2, 3], [0.5, 1, 2], (count, 3)).astype(np.float32),
         "pulse": lambda: rng.random(count) < 0.5,
         "label": lambda: rng.integers(0, 3, count),

@@ -87,13 +87,13 @@ def test_a_rollout_is_a_chain_of_steps(model):
 
 def test_doubt_is_how_far_the_heads_of_the_dynamics_differ(model):
     belief, action = torch.randn(4, SMALL.latent + 3), torch.zeros(4, 2)
-    assert (model.doubt(belief, action) > 0).all()
+    assert (model.forecast(belief, action)[1] > 0).all()
     alone = WorldModel(model.signals, Size(**{**vars(SMALL), "members": 2}))
     with torch.no_grad():
         size = alone.dynamics.size
         alone.dynamics.heads.weight[size:] = alone.dynamics.heads.weight[:size]
         alone.dynamics.heads.bias[size:] = alone.dynamics.heads.bias[:size]
-    assert torch.allclose(alone.doubt(belief, action), torch.zeros(4), atol=1e-6)
+    assert torch.allclose(alone.forecast(belief, action)[1], torch.zeros(4), atol=1e-6)
 
 
 def test_decoded_readings_and_heads_have_the_shapes_of_what_they_stand_for(model, batch):
@@ -124,7 +124,9 @@ def test_numbers_of_the_same_label_and_unit_are_tied(windows):
     assert anchors(signals["reward"], vectors) == ()
     offsets = Offsets(signals["target"], vectors)
     target, tool = np.array([[0.1, 0.2]]), np.array([[0.1, 0.2, 0.0]])
-    told = [torch.tensor((x - s.mean) / s.std).float() for x, s in ((target, signals["target"]), (tool, signals["tool"]))]
+    told = [
+        torch.tensor((x - s.mean) / s.std).float() for x, s in ((target, signals["target"]), (tool, signals["tool"]))
+    ]
     assert torch.allclose(offsets(*told), torch.zeros(1, 2), atol=1e-5)
 
 
@@ -156,7 +158,11 @@ def test_what_is_saved_is_what_is_loaded(model, batch, tmp_path):
     assert torch.equal(one, two)
     card = (tmp_path / "deep" / "er" / "card.md").read_text()
     assert "licence: Apache-2.0" in card and "scenes: ['toy']" in card
-    assert sorted(p.name for p in (tmp_path / "deep" / "er").iterdir()) == ["card.md", "config.json", "model.safetensors"]
+    assert sorted(p.name for p in (tmp_path / "deep" / "er").iterdir()) == [
+        "card.md",
+        "config.json",
+        "model.safetensors",
+    ]
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])

@@ -102,9 +102,8 @@ def quickstart(
 ) -> None:
     """The main job: simulate, record, train, foresee, score, report."""
     from twinlab.evaluate import table
-    from twinlab.quickstart import Quickstart, run
+    from twinlab.quickstart import Quickstart, report_of, run
     from twinlab.train import Fit
-    from twinlab.widgets.quickstart_report import write
 
     job = Quickstart(folder=str(folder), training=training, fit=Fit(steps=steps))
     with _bars() as tell:
@@ -112,7 +111,7 @@ def quickstart(
     console.print(table(outcome.foreseen), highlight=False)
     console.print(table(outcome.perceived), highlight=False)
     _print_scores(outcome.summary)
-    console.print(f"report: {write(job, outcome)}")
+    console.print(f"report: {report_of(job, outcome)}")
 
 
 @app.command()

@@ -9,16 +9,18 @@ from typing import Any
 
 import xarray as xr
 
-from twinlab import rooms
+from twinlab import plots, rooms
 from twinlab.cell import Cell
 from twinlab.collect import collect
 from twinlab.episodes import Policy, record
 from twinlab.evaluate import foresee, localise
 from twinlab.model import WorldModel
 from twinlab.scene import SceneSpec, read_scene
-from twinlab.score import score, summary
+from twinlab.score import rows, score, summary
 from twinlab.store import EpisodeStore
 from twinlab.train import Fit, fit
+from twinlab.widgets.report import report
+from twinlab.widgets.scene_view import SceneView
 
 Tell = Callable[[str, int, int], None]
 _VALIDATION, _TEST, _HELD_OUT = 50_000, 60_000, 65_000  # first seeds: validation, scoring, prediction
@@ -95,6 +97,31 @@ def run(job: Quickstart, tell: Tell) -> Outcome:
     return Outcome(store, model, foreseen, perceived, summary(scores), shown)
 
 
+def report_of(job: Quickstart, outcome: Outcome) -> Path:
+    """Write the job's report, one HTML file with the replay of the cloned policy, and give its path."""
+    spec = read_scene(job.scene)
+    with Cell(spec) as cell:
+        cell.reset(_TEST)
+        view = SceneView(cell.snapshot()).replay(outcome.shown["time"], outcome.shown["link_pose"])
+    held_out = outcome.store[outcome.store.select(seeds=_seeds(job)["held_out"])[0]]
+    mean = outcome.summary["correct"].sel(statistic="mean")
+    sections = {
+        "How well each way of controlling the line did": [rows(outcome.summary), plots.scores(outcome.summary)],
+        "What the model foresees": [_errors(outcome.foreseen), plots.foresight(outcome.model, held_out, at=100)],
+        "What the model perceives, from readings only": [_distances(outcome.perceived), _accuracies(outcome.perceived)],
+        "A recorded episode": plots.episode(held_out),
+    }
+    return report(
+        Path(job.folder) / "report.html",
+        f"twinlab: {spec.title}",
+        view,
+        sections,
+        lead=f"{spec.task.instruction()} The replay shows the cloned policy on test seed {_TEST}; it sees no truth.",
+        headline={str(p): f"{float(mean.sel(policy=p)):.0%} right" for p in outcome.summary["policy"].values},
+        settings={"job": asdict(job), "scene digest": spec.digest, "episode": dict(held_out.attrs)},
+    )
+
+
 def recorded(job: Quickstart, spec: SceneSpec, tell: Tell) -> EpisodeStore:
     """The store with all episodes of the job."""
     seeds = [s for part in _seeds(job).values() for s in part]
@@ -142,6 +169,45 @@ def acting(name: str, spec: SceneSpec, model: Path) -> Policy:
     if name in _LEARNED:
         fields["model"] = str(model)
     return rooms.build("policies", name, **fields)
+
+
+def _errors(foreseen: xr.Dataset) -> list[dict[str, str]]:
+    """Prediction errors as rows of a table."""
+    all_there = foreseen.sel(without="")
+    head = f"error / standard deviation, {foreseen.attrs['horizon']:g} s ahead"
+    named = {str(p): all_there.sel(predictor=p) for p in all_there["predictor"].values}
+    return [
+        {
+            "predictor": name,
+            head: f"{float(one['mean']):.3f} [{float(one['low']):.3f}, {float(one['high']):.3f}]",
+            "episodes": str(foreseen.attrs["episodes"]),
+            "windows": str(foreseen.attrs["windows"]),
+        }
+        for name, one in named.items()
+    ]
+
+
+def _distances(perceived: xr.Dataset) -> list[dict[str, str]]:
+    """How far off what the model believes is, as rows of a table."""
+    one = perceived.sel(without="")
+    named = {str(p): one.sel(place=p) for p in one["place"].values}
+    return [
+        {"what": name, **{f"{k} [mm]": f"{1000 * float(d[k]):.1f}" for k in ("median", "mean", "p90")}}
+        for name, d in named.items()
+    ]
+
+
+def _accuracies(perceived: xr.Dataset) -> list[dict[str, str]]:
+    """How often what the model believes is right, as rows of a table."""
+    one = perceived.sel(without="")
+    return [
+        {
+            "what": str(name),
+            "right": f"{float(one['accuracy'].sel(what=name)):.3f}",
+            "always the most frequent": f"{float(one['usual'].sel(what=name)):.3f}",
+        }
+        for name in one["what"].values
+    ]
 
 
 def _seeds(job: Quickstart) -> dict[str, range]:

@@ -180,16 +180,15 @@ class World:
     # ---- moving
 
     def step(self) -> None:
-        """One physics step; moving surfaces are put back and pushed on before every substep."""
+        """One physics step; moving surfaces are pushed on before and put back after every substep."""
         for _ in range(self._substeps):
-            for surface in self._surfaces.values():
-                pybullet.resetBasePositionAndOrientation(
-                    surface.number, surface.home[:3], surface.home[3:], self.client
-                )
-                pybullet.resetBaseVelocity(surface.number, surface.velocity, (0, 0, 0), self.client)
+            for one in self._surfaces.values():
+                pybullet.resetBaseVelocity(one.number, one.velocity, (0, 0, 0), self.client)
             pybullet.stepSimulation(self.client)
-        for surface in self._surfaces.values():
-            surface.travel += surface.speed * self._step
+            for one in self._surfaces.values():
+                pybullet.resetBasePositionAndOrientation(one.number, one.home[:3], one.home[3:], self.client)
+        for one in self._surfaces.values():
+            one.travel += one.speed * self._step
         self.steps += 1
 
     def surface(self, name: str, velocity: np.ndarray) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,8 +18,9 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 120  # for anything that a page does
+SECONDS = 60  # for anything that a page does
 
+_SESSION = "globalThis.jupyterapp?.shell?.currentWidget?.sessionContext"
 _SETTINGS = {
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
     "notebook-extension/tracker": {"windowingMode": "none"},
@@ -54,10 +56,12 @@ def page(context: BrowserContext) -> Iterator[Page]:
     strangers: list[str] = []
     errors: list[str] = []
     context.on("request", lambda r: strangers.append(r.url) if _is_far(r.url) else None)
-    made.on("pageerror", lambda error: errors.append(str(error)))
+    made.on("pageerror", lambda error: errors.append(error.stack or str(error)))
     yield made
     assert not strangers, f"the page asked other machines: {strangers}"
-    assert not errors, f"the page's scripts failed: {errors}"
+    # JupyterLab's splash screen is removed twice when the theme changes; our own scripts come from blob: or file:
+    ours = [error for error in errors if "/static/lab/" not in error or "blob:" in error]
+    assert not ours, f"the page's scripts failed: {ours}"
 
 
 def _is_far(url: str) -> bool:
@@ -87,13 +91,15 @@ class Lab:
             command, env=_environment(home), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )
         self._said: queue.Queue[str] = queue.Queue()
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
         self._wait()
 
     def _listen(self) -> None:
         assert self._process.stderr is not None
-        for line in self._process.stderr:
-            self._said.put(line)
+        with self._process.stderr as lines:
+            for line in lines:
+                self._said.put(line)
 
     def _wait(self) -> None:
         said = []
@@ -104,18 +110,44 @@ class Lab:
                 self.close()
                 raise AssertionError("JupyterLab does not start:\n" + "".join(said)) from None
 
-    def open(self, page: Page, notebook: str) -> None:
-        """Show a notebook of the folder, with a kernel that is ready."""
-        page.goto(f"{self.address}/lab/tree/{notebook}?token={self._token}")
-        page.wait_for_function(
-            "() => globalThis.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel"
-            "?.connectionStatus === 'connected'"
+    @contextmanager
+    def notebook(self, page: Page, name: str) -> Iterator[None]:
+        """Show a notebook of the folder with a kernel that is ready; the kernel ends with it."""
+        page.goto(f"{self.address}/lab/workspaces/w{secrets.token_hex(4)}/tree/{name}?token={self._token}")
+        page.wait_for_function(f"() => {_SESSION}?.session?.kernel?.connectionStatus === 'connected'")
+        yield
+        page.evaluate(f"() => {_SESSION}.shutdown()")
+
+    def run_all(self, page: Page) -> None:
+        """Run all cells to their end; an error in one of them fails."""
+        outputs = page.evaluate(
+            "async () => { await jupyterapp.commands.execute('notebook:run-all-cells');"
+            " const { cells } = jupyterapp.shell.currentWidget.content.model.sharedModel.toJSON();"
+            " return cells.flatMap(cell => cell.outputs ?? []); }"
         )
+        errors = ["\n".join([*o["traceback"], o["evalue"]]) for o in outputs if o["output_type"] == "error"]
+        assert not errors, "\n".join(errors)
+
+    def ask(self, page: Page, expression: str) -> str:
+        """What an expression is in the notebook's kernel, as its repr."""
+        reply = page.evaluate(
+            "async expression => (await jupyterapp.shell.currentWidget.sessionContext.session.kernel.requestExecute("
+            "{ code: '', user_expressions: { it: expression }, store_history: false }).done).content",
+            expression,
+        )
+        return reply["user_expressions"]["it"]["data"]["text/plain"]
+
+    def wear(self, page: Page, theme: str) -> None:
+        """Change to the light or the dark theme."""
+        name = f"JupyterLab {theme.capitalize()}"
+        page.evaluate("theme => jupyterapp.commands.execute('apputils:change-theme', { theme })", name)
+        page.wait_for_function("name => document.body.dataset.jpThemeName === name", arg=name)
 
     def close(self) -> None:
         """End the server and its kernels."""
         self._process.terminate()
         self._process.wait(SECONDS)
+        self._listener.join(SECONDS)
 
 
 def _environment(home: Path) -> dict[str, str]:

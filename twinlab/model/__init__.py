@@ -144,9 +144,11 @@ class WorldModel(nn.Module):
             out.append(belief)
         return torch.stack(out, dim=1)
 
-    def doubt(self, belief: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
-        """How far the dynamics' heads differ about the next belief (N,): mean standard deviation over its numbers."""
-        return self.dynamics(belief, self.scaled(action)).std(dim=1).mean(dim=-1)
+    def forecast(self, belief: torch.Tensor, action: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The foreseen belief (N, size), as `step` gives it, and how far the dynamics' heads differ about it (N,)."""
+        members = self.dynamics(belief, self.scaled(action))
+        mean = members.mean(dim=1)
+        return mean, (members - mean[:, None]).abs().mean(dim=(1, 2))
 
     def decode(self, belief: torch.Tensor, names: tuple[str, ...] = ()) -> dict[str, torch.Tensor]:
         """Readings (N, …) that a belief (N, size) stands for, in their own units; pulses as probabilities.

@@ -88,7 +88,7 @@ class Objective(nn.Module):
         parts = {
             "truth": self._truth(outs, batch, now),
             "foreseen": self._truth(model.truth(ahead.flatten(0, 1)), batch, when),
-            "vectors": self._vectors(ahead, batch, when),
+            "vectors": self._vectors(ahead, batch, when, draw),
             "missing": self._missing(beliefs, batch),
             "latent": self._latent(ahead, beliefs, when),
             "pictures": self._pictures(beliefs, batch, draw),
@@ -121,9 +121,13 @@ class Objective(nn.Module):
             total = total + (cost * counts).sum() / counts.sum().clamp(min=1)
         return total
 
-    def _vectors(self, ahead: torch.Tensor, batch: Batch, when: torch.Tensor) -> torch.Tensor:
-        wanted = self._read(batch, when)
-        return (((ahead[..., self.model.latent :] - wanted) / self.change) ** 2).mean()
+    def _vectors(self, ahead: torch.Tensor, batch: Batch, when: torch.Tensor, draw: Draw) -> torch.Tensor:
+        """Only from ticks at which the reading was there: what was never known cannot be foreseen to this precision."""
+        cost = ((ahead[..., self.model.latent :] - self._read(batch, when)) / self.change) ** 2
+        rows = torch.arange(len(when), device=when.device)[:, None]
+        known = [draw.present[s.name][rows, draw.starts, None].expand(-1, -1, s.size) for s in self.model.vectors]
+        counts = torch.cat(known, dim=-1).repeat_interleave(self.horizon, dim=1)
+        return (cost * counts).sum() / counts.sum().clamp(min=1)
 
     def _missing(self, beliefs: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Corrected beliefs copy readings that are there, so only those that were taken away cost anything."""

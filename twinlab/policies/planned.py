@@ -7,6 +7,7 @@ import torch
 
 from twinlab import rooms
 from twinlab.language import Meaning
+from twinlab.planners import Planner
 from twinlab.policies.cloned import Cloned
 from twinlab.readings import Readings
 from twinlab.scene import SceneSpec, read_scene
@@ -16,13 +17,13 @@ from twinlab.scene import SceneSpec, read_scene
 class Planned:
     """Model-predictive control: foreseen reward and value of action sequences near what the actor proposes.
 
-    The cost of a sequence is minus its foreseen discounted reward and the value at its end (TD-MPC, Hansen et al. 2022),
-    plus the disagreement of the model's heads, because a planner finds the places where a model errs.
+    The cost of a sequence is minus its foreseen discounted reward and the value at its end (TD-MPC, Hansen et al.
+    2022), plus the disagreement of the model's heads, because a planner finds the places where a model errs.
 
     Attributes:
         model: folder of the trained model.
         spec: the line.
-        planner: which of planners/ searches.
+        planner: who searches; it looks near the proposal only, where the model has seen data.
         horizon: ticks looked ahead [1].
         caution: cost of the model's doubt, per tick [1].
         gamma: discount per tick.
@@ -30,7 +31,9 @@ class Planned:
 
     model: str = "data/models/sorting"
     spec: SceneSpec = field(default_factory=lambda: read_scene("sorting"))
-    planner: str = "cem"
+    planner: Planner = field(
+        default_factory=lambda: rooms.build("planners", "cem", samples=32, iterations=2, elites=6, spread=0.15)
+    )
     horizon: int = 8
     caution: float = 0.5
     gamma: float = 0.97
@@ -40,7 +43,6 @@ class Planned:
         """Forget the past; the seed fixes the planner's samples."""
         self._actor = Cloned(self.model, self.spec)
         self._actor.reset(seed, meaning)
-        self._search = rooms.build("planners", self.planner)
         self._rng = np.random.default_rng([seed, 2])
 
     @torch.inference_mode()
@@ -50,7 +52,7 @@ class Planned:
         actor.perceive(readings)
         prior = self._proposal(actor.belief, actor.goal())
         low, high = np.array(actor.net.signals.low), np.array(actor.net.signals.high)
-        actions = self._search.plan(self._cost, prior, low, high, self._rng)
+        actions = self.planner.plan(self._cost, prior, low, high, self._rng)
         actor.last = torch.tensor(actions[:1], dtype=torch.float32)
         return np.asarray(actions[0], np.float32)
 
@@ -69,7 +71,6 @@ class Planned:
         belief = self._actor.belief.expand(len(plan), -1)
         cost = torch.zeros(len(plan))
         for tick, action in enumerate(plan.unbind(dim=1)):
-            cost += self.caution * net.doubt(belief, action)
-            belief = net.step(belief, action)
-            cost -= self.gamma**tick * net.reward(belief)
+            belief, doubt = net.forecast(belief, action)
+            cost += self.caution * doubt - self.gamma**tick * net.reward(belief)
         return (cost - self.gamma**self.horizon * net.value(belief)).numpy()

@@ -26,14 +26,8 @@ def poster(snapshot: Snapshot, width: int, height: int) -> bytes:
         rgb = view.render(snapshot, lens, camera(points(snapshot), lens)).rgb
     finally:
         view.close()
-    return png(rgb, colours=128)
-
-
-def png(rgb: np.ndarray, colours: int = 0) -> bytes:
-    """A picture uint8 (height, width, 3) as PNG; with so many colours of a palette, if some are given."""
     out = io.BytesIO()
-    image = Image.fromarray(rgb)
-    (image.quantize(colours) if colours else image).save(out, "PNG", compress_level=9 if colours else 1)
+    Image.fromarray(rgb).quantize(128).save(out, "PNG", optimize=True)
     return out.getvalue()
 
 
@@ -58,5 +52,5 @@ def camera(points: np.ndarray, lens: Intrinsics) -> np.ndarray:
 def points(snapshot: Snapshot) -> np.ndarray:
     """All vertices on the line (n, 3) [m]; a box of 1 m around the origin if there are none."""
     shown = [v for v in snapshot.visuals if snapshot.poses[v.link, 2] > PARKED]
-    placed = [frames.apply(frames.compose(snapshot.poses[v.link], v.pose), v.mesh.vertices) for v in shown]
+    placed = [frames.apply(snapshot.poses[v.link], frames.apply(v.pose, v.mesh.vertices)) for v in shown]
     return np.concatenate(placed) if placed else np.array([[-0.5] * 3, [0.5] * 3])

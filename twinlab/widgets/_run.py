@@ -15,6 +15,8 @@ from twinlab.readings import Readings
 from twinlab.scene import SceneSpec
 from twinlab.snapshot import Snapshot
 
+_active: "set[Run]" = set()
+
 
 @dataclass(frozen=True, eq=False)
 class Beat:
@@ -39,11 +41,10 @@ class Run:
 
     Attributes:
         spec: the line.
-        policy: who acts; no other thread may use it meanwhile.
+        policy: who acts; no other thread may use it meanwhile, so another run of it is ended first.
         seed: of line and policy.
         ticks: how many, at most.
         paced: whether to go no faster than the clock on the wall.
-        after: a run whose end is waited for, as it may use the same policy.
         latest: the newest beat, None before the first.
         error: what ended the run too early.
     """
@@ -53,7 +54,6 @@ class Run:
     seed: int
     ticks: int
     paced: bool = True
-    after: "Run | None" = None
     latest: Beat | None = None
     error: Exception | None = None
     _times: list[float] = field(default_factory=list)
@@ -64,8 +64,12 @@ class Run:
 
     def start(self) -> None:
         """Let the worker begin."""
+        before = [run for run in _active if run.policy is self.policy]
+        for run in before:
+            run.stop()
+        _active.add(self)
         self._go.set()
-        threading.Thread(target=self._work, name="twinlab-run", daemon=True).start()
+        threading.Thread(target=self._work, args=(before,), name="twinlab-run", daemon=True).start()
 
     def pause(self, wanted: bool) -> None:
         """Wait after the tick of now, or go on."""
@@ -93,16 +97,16 @@ class Run:
         times, poses = list(self._times), list(self._poses)
         return np.array(times[: len(poses)]), np.array(poses[: len(times)])
 
-    def _work(self) -> None:
+    def _work(self, before: list["Run"]) -> None:
         try:
-            if self.after is not None:
-                self.after.wait()
-                self.after = None
+            for run in before:
+                run.wait()
             with Cell(self.spec) as cell:
                 self._live(cell)
         except Exception as told:  # whatever it is: a panel shows it, a blocking run raises it
             self.error = told
         finally:
+            _active.discard(self)
             self._done.set()
 
     def _live(self, cell: Cell) -> None:

@@ -1,4 +1,4 @@
-"""A control panel of a running line: 3D view, cameras, play, pause, stop, set-points and counts."""
+"""A control panel of a running line: 3D view, cameras, run, pause, stop, sliders and counts."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -11,7 +11,8 @@ from twinlab.episodes import Policy
 from twinlab.errors import CellError
 from twinlab.events import Event
 from twinlab.scene import SceneSpec
-from twinlab.widgets._controls import Cameras, Controls, beside, slider
+from twinlab.widgets._cameras import Cameras
+from twinlab.widgets._controls import Controls, beside, slider
 from twinlab.widgets._run import Beat, Run, counts
 from twinlab.widgets.scene_view import SceneView
 
@@ -61,15 +62,16 @@ class Panel(ipywidgets.VBox):
         self.view = SceneView(start.snapshot, height)
         self._controls = Controls()
         self._show(start)
-        self._controls.play.on_click(lambda _: self._soon(self._toggle))
+        self._controls.start.on_click(lambda _: self._soon(self._toggle))
         self._controls.stop.on_click(lambda _: self._soon(self.stop))
         for one in self._sliders.values():
             one.observe(lambda _: self._soon(self._restart), "value")
-        rows = [beside(self.view, self._cameras.box), self._controls.row, *self._sliders.values()]
+        rows = [beside(self.view, self._cameras), self._controls.row, *self._sliders.values()]
         super().__init__(rows, layout=ipywidgets.Layout(width="100%"))
 
     def __repr__(self) -> str:
-        return f"Panel({self._spec.name}, {self._ticks * self._spec.physics.tick:g} s, {len(self._sliders)} sliders)"
+        seconds = self._ticks * self._spec.physics.tick
+        return f"Panel({', '.join([self._spec.name, f'{seconds:g} s', *self._sliders])})"
 
     @property
     def spec(self) -> SceneSpec:
@@ -98,8 +100,7 @@ class Panel(ipywidgets.VBox):
         """
         if not blocking and self._loop is None:
             raise CellError("no event loop runs here as it does in a notebook; call run(blocking=True)")
-        self.stop()
-        run = self._run = Run(self.spec, self._policy, self._seed, self._ticks, not blocking, after=self._run)
+        run = self._run = Run(self.spec, self._policy, self._seed, self._ticks, not blocking)
         self._controls.tell(None)
         self._controls.state("running")
         run.start()
@@ -112,6 +113,11 @@ class Panel(ipywidgets.VBox):
         else:
             assert self._loop is not None  # said above
             self._follower = self._loop.create_task(self._follow(run))
+
+    async def finished(self) -> None:
+        """Wait for the end of the run without holding up the notebook: `await panel.finished()`."""
+        if self._follower is not None:
+            await self._follower
 
     def pause(self, wanted: bool = True) -> None:
         """Let the line wait, or go on."""

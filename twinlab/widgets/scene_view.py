@@ -46,6 +46,7 @@ class SceneView(anywidget.AnyWidget):
     _esm = STATIC / "loader.js"
     _code = traitlets.Instance(Widget).tag(sync=True, **widget_serialization)
     _version = traitlets.Unicode().tag(sync=True)
+    _kind = traitlets.Unicode("player").tag(sync=True)
     _height = traitlets.Unicode().tag(sync=True)
     _table = traitlets.Dict().tag(sync=True)
     _mesh = traitlets.Bytes().tag(sync=True)

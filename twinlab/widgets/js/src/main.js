@@ -25,10 +25,15 @@ THE SOFTWARE.
 */
 // Two doors: `render` for the notebook (anywidget), and pages that carry their data in a script element.
 import { aligned, framesFirst, fromBase64, gunzip } from "./data.js";
+import { renderPictures } from "./pictures.js";
 import { Player } from "./player.js";
 
-/** anywidget: one player on a model; gives the function that ends it. */
-export function render({ model, el }) {
+/** anywidget: what a model asks for; gives the function that ends it. */
+export function render(context) {
+  return context.model.get("_kind") === "pictures" ? renderPictures(context) : renderPlayer(context);
+}
+
+function renderPlayer({ model, el }) {
   const root = el.ownerDocument.createElement("div");
   el.append(root);
   const player = new Player(root, {

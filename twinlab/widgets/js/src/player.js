@@ -1,8 +1,8 @@
 // The player: a stage with its controls. It is the same in a notebook and in a page that opens from a file.
 import { Vector3 } from "three";
 import { blend, Run } from "./data.js";
+import { addStyle, watchTheme } from "./page.js";
 import { Stage } from "./stage.js";
-import style from "./style.css";
 
 const SPEEDS = [0.25, 0.5, 1, 2, 4, 8];
 const GLIDE = 150; // live frames further apart than this [ms] are shown at once
@@ -38,7 +38,7 @@ export class Player {
       return;
     }
     this.#listen();
-    this.#watchTheme();
+    watchTheme(root, (theme) => this.#wear(theme), this.ended.signal);
   }
 
   setGeometry(table, buffer) {
@@ -97,7 +97,6 @@ export class Player {
     clearTimeout(this.rest);
     this.sizes?.disconnect();
     this.sight?.disconnect();
-    this.themes?.disconnect();
     this.stage?.dispose();
     this.root.replaceChildren();
   }
@@ -317,6 +316,11 @@ export class Player {
     this.name.style.transform = `translate(${x + (turn ? -10 : 14)}px, ${y + 12}px) ${turn}`;
   }
 
+  #wear(theme) {
+    this.stage.setTheme(theme);
+    this.invalidate();
+  }
+
   #turnAxes() {
     const inverse = this.stage.camera.matrixWorldInverse;
     this.root.querySelectorAll(".tl-axes g").forEach((g, i) => {
@@ -328,29 +332,6 @@ export class Player {
       text.setAttribute("y", (-25 * axis.y).toFixed(1));
     });
   }
-
-  #watchTheme() {
-    const { body } = this.root.ownerDocument;
-    const dark = matchMedia("(prefers-color-scheme: dark)");
-    const set = () => {
-      const theme = themeOf(body, dark.matches);
-      this.root.dataset.theme = theme;
-      this.stage.setTheme(theme);
-      this.invalidate();
-    };
-    this.themes = new MutationObserver(set);
-    this.themes.observe(body, { attributes: true, attributeFilter: ["data-jp-theme-light", "class"] });
-    dark.addEventListener("change", set, { signal: this.ended.signal });
-    set();
-  }
-}
-
-/** JupyterLab and VS Code say which theme they wear; elsewhere the system decides. */
-function themeOf(body, systemIsDark) {
-  const lab = body.dataset.jpThemeLight;
-  if (lab) return lab === "true" ? "light" : "dark";
-  if (/vscode-(dark|light|high)/.test(body.className)) return body.classList.contains("vscode-light") ? "light" : "dark";
-  return systemIsDark ? "dark" : "light";
 }
 
 function setIcon(button, icon, text) {
@@ -364,12 +345,4 @@ function axes() {
   return colours
     .map((c, i) => `<g><line stroke="${c}" x1="0" y1="0" x2="0" y2="0"/><text fill="${c}">${"xyz"[i]}</text></g>`)
     .join("");
-}
-
-function addStyle(page) {
-  if (page.getElementById("twinlab-style")) return;
-  const element = page.createElement("style");
-  element.id = "twinlab-style";
-  element.textContent = style;
-  page.head.append(element);
 }

@@ -200,8 +200,15 @@ export class Stage {
   }
 }
 
+let byProcessor; // asked once a page, as a context is needed to ask
+
 /** Whether WebGL runs on the processor here, where smooth edges and soft shadows cost too much while things move. */
 function drawnByProcessor(page) {
+  byProcessor ??= askRenderer(page);
+  return byProcessor;
+}
+
+function askRenderer(page) {
   const gl = page.createElement("canvas").getContext("webgl2");
   if (!gl) return false;
   const info = gl.getExtension("WEBGL_debug_renderer_info");

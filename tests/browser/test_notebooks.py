@@ -1,0 +1,97 @@
+"""Widgets in JupyterLab: the quickstart as it ships, and a panel under a user's hands."""
+
+import re
+
+import nbformat
+from pictures import differ, pixels
+from playwright.sync_api import Locator, Page, expect
+
+CELLS = (
+    """
+from twinlab.policies.expert import Expert
+from twinlab.policies.still import Still
+from twinlab.scene import read_scene
+from twinlab.widgets.panel import Panel
+
+class Faulty(Still):
+    def __call__(self, readings):
+        raise RuntimeError("out of ideas")
+
+spec = read_scene("sorting")
+panel = Panel(spec, Expert(spec), sliders={"bodies.belt.speed": (0.05, 0.2)}, seconds=600)
+panel
+""",
+    """
+Panel(spec, Faulty())
+""",
+)
+
+
+def drawn(canvas: Locator) -> None:
+    """Bring a canvas into sight and wait until it shows its last frame."""
+    canvas.scroll_into_view_if_needed()
+    canvas.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def press(page: Page, name: str) -> None:
+    """Press the first panel's button of that name."""
+    page.locator(f".widget-button:text-is('{name}')").first.click()
+
+
+def test_the_quickstart_runs_and_its_replay_plays_in_both_themes(lab, page: Page):
+    with lab.notebook(page, "notebooks/00_quickstart.ipynb"):
+        lab.run_all(page)
+        player = page.locator(".twinlab", has=page.locator(".tl-bar:not([hidden])")).first
+        canvas, slider = player.locator("canvas"), player.get_by_role("slider")
+        drawn(canvas)
+        start = pixels(canvas)
+        assert start.std() > 10, "the view is blank"
+        player.get_by_label("Speed of the replay").select_option("8")
+        player.get_by_role("button", name="Play").click()
+        expect(player.get_by_role("button", name="Pause")).to_be_visible()
+        slider.evaluate(
+            "s => new Promise(done => (function f() { s.value > s.max / 2 ? done() : requestAnimationFrame(f) })())"
+        )
+        player.get_by_role("button", name="Pause").click()
+        drawn(canvas)
+        played = pixels(canvas)
+        assert differ(start, played) > 0.003, "nothing moves"
+        slider.fill(slider.evaluate("s => String(s.max / 5)"))
+        drawn(canvas)
+        scrubbed = pixels(canvas)
+        assert differ(played, scrubbed) > 0.003, "scrubbing shows nothing else"
+        for theme in ("dark", "light", "dark"):
+            lab.wear(page, theme)
+            expect(player).to_have_attribute("data-theme", theme)
+        drawn(canvas)
+        assert pixels(canvas).mean() < scrubbed.mean() - 60
+
+
+def test_a_panel_runs_pauses_stops_restarts_and_tells_its_errors(lab, page: Page):
+    cells = [nbformat.v4.new_code_cell(code.strip()) for code in CELLS]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), lab.folder / "panel.ipynb")
+    with lab.notebook(page, "panel.ipynb"):
+        lab.run_all(page)
+        player, pictures = page.locator(".twinlab").first, page.locator(".twinlab-pictures canvas")
+        drawn(player.locator("canvas"))
+        start, seen = pixels(player.locator("canvas")), [pixels(pictures.nth(i)) for i in range(4)]
+        assert min(picture.std() for picture in seen) > 3, "a camera shows nothing"
+        press(page, "Run")
+        page.get_by_text("spawned 1").wait_for()
+        assert int(lab.ask(page, "panel.counts['spawned']")) == 1, "the kernel answers while the line runs"
+        assert differ(start, pixels(player.locator("canvas"))) > 0.001
+        assert max(differ(seen[i], pixels(pictures.nth(i))) for i in range(4)) > 0.001
+        press(page, "Pause")
+        press(page, "Resume")
+        page.locator(".widget-slider [role=slider]").press("ArrowRight")
+        page.get_by_text(re.compile(r"^0\.\d\d of 600 s")).wait_for()
+        assert float(lab.ask(page, "panel.spec.bodies['belt'].speed")) > 0.1
+        page.get_by_text(re.compile(r"^[1-9]\.\d\d of 600 s")).wait_for()
+        press(page, "Stop")
+        player.locator(".tl-bar:not([hidden])").wait_for()
+        player.get_by_role("slider").fill("0.5")
+        expect(player.locator(".tl-time b")).to_have_text("0.50")
+        assert any(lab.ask(page, "panel.view.seek") == "0.5" for _ in range(100)), "the kernel did not hear of the seek"
+        page.locator(".widget-button:text-is('Run')").last.click()
+        expect(page.get_by_role("alert")).to_have_text("The run ended: RuntimeError: out of ideas")

@@ -1,0 +1,136 @@
+"""The cell: repeatable to the bit, strict about actions, checkable against PyBullet itself."""
+
+import hashlib
+import subprocess
+import sys
+
+import numpy as np
+import pybullet
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from twinlab import rooms
+from twinlab.cell import Cell
+from twinlab.episodes import record
+from twinlab.errors import ActionError, CellError
+from twinlab.readings import check
+
+REPEAT = """
+import hashlib, sys
+from twinlab import rooms
+from twinlab.cell import Cell
+from twinlab.episodes import record
+from twinlab.scene import read_scene
+spec = read_scene("sorting")
+with Cell(spec) as cell:
+    episode = record(cell, rooms.build("policies", "expert", spec=spec), ticks=60, seed=7, noise=0.1)
+digest = hashlib.sha256()
+for name in sorted(episode.variables):
+    digest.update(str(name).encode() + episode[name].values.tobytes())
+print(digest.hexdigest())
+"""
+
+
+def test_an_episode_has_the_same_bytes_in_another_process(small_episode):
+    digest = hashlib.sha256()
+    for name in sorted(small_episode.variables):
+        digest.update(str(name).encode() + small_episode[name].values.tobytes())
+    found = subprocess.run([sys.executable, "-c", REPEAT], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == digest.hexdigest()
+
+
+def test_readings_keep_their_contract_and_never_hold_truth(blind_cell):
+    readings = blind_cell.reset(1)
+    check({**readings, **blind_cell.truth}, blind_cell.variables)
+    assert {v.role for v in blind_cell.variables if v.name in readings} == {"reading"}
+
+
+@pytest.mark.parametrize(
+    ("action", "words"),
+    [
+        (np.full(5, np.nan), "came as"),
+        (np.zeros(4), r"came shape \(4,\), wanted \(5,\)"),
+        ({"arm.w": 1.0}, "Did you mean 'arm."),
+    ],
+)
+def test_a_bad_action_is_an_error_and_changes_nothing(blind_cell, action, words):
+    blind_cell.reset(1)
+    wanted = blind_cell.step(np.zeros(5))["joints_position"]
+    blind_cell.reset(1)
+    with pytest.raises(ActionError, match=words):
+        blind_cell.step(action)
+    assert (blind_cell.step(np.zeros(5))["joints_position"] == wanted).all()
+
+
+def test_a_closed_cell_says_so(blind_spec):
+    with Cell(blind_spec) as cell:
+        pass
+    with pytest.raises(CellError, match="closed"):
+        cell.step(np.zeros(5))
+
+
+def test_the_cell_agrees_with_pybullet_itself(blind_cell):
+    blind_cell.reset(3)
+    for _ in range(20):
+        blind_cell.step({"arm.x": 0.1, "arm.z": 0.1})
+    client, snapshot = blind_cell.world.client, blind_cell.snapshot()
+    number = snapshot.bodies.index("red_bin")
+    position, turn = pybullet.getBasePositionAndOrientation(number, physicsClientId=client)
+    assert snapshot.pose("red_bin") == pytest.approx([*position, *turn])
+    assert pybullet.getNumConstraints(physicsClientId=client) == 0
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.lists(st.floats(-5, 5), min_size=5, max_size=5), min_size=8, max_size=8))
+def test_speed_and_reach_are_kept_whatever_the_action(blind_cell, actions):
+    arm = blind_cell.spec.bodies["arm"]
+    last = blind_cell.reset(2)["tcp"]
+    for action in actions:
+        for _ in range(4):
+            tool = blind_cell.step(np.array(action))["tcp"]
+            assert np.linalg.norm(tool[:3] - last[:3]) <= 1.15 * arm.speed * 0.05 + 0.002
+            assert (tool[:3] >= np.array(arm.low) - 0.01).all()
+            assert (tool[:3] <= np.array(arm.high) + 0.01).all()
+            last = tool
+
+
+def test_pressing_onto_the_belt_is_a_protective_stop(blind_cell):
+    blind_cell.reset(2)
+    for _ in range(60):
+        blind_cell.step({"arm.z": -0.3})
+    assert any(e.kind == "stop" for e in blind_cell.events)
+    assert blind_cell.readings["tcp"][2] > 0.08
+
+
+def test_parts_ride_at_the_belts_speed_and_the_belt_stays(blind_cell):
+    blind_cell.reset(5)
+    home = blind_cell.snapshot().pose("belt")
+    for _ in range(70):
+        blind_cell.step({})
+    first = blind_cell.items[0].name
+    before = blind_cell.snapshot().pose(first)[1]
+    for _ in range(20):
+        blind_cell.step({})
+    assert before - blind_cell.snapshot().pose(first)[1] == pytest.approx(0.1, rel=0.01)
+    assert (blind_cell.snapshot().pose("belt") == home).all()
+
+
+def test_the_expert_sorts_and_the_program_only_on_the_nominal_line(blind_spec):
+    def right(spec, name, seed):
+        with Cell(spec) as cell:
+            found = record(
+                cell,
+                rooms.build("policies", name, **({} if name == "still" else {"spec": spec})),
+                400,
+                seed,
+                keep=("busy",),
+            )
+        return int(found["event_right"].sum()), int((found["event_kind"] == "missed").sum())
+
+    good, missed = right(blind_spec, "expert", 60_100)
+    assert good >= 3
+    assert missed == 0
+    assert right(blind_spec.vary(0), "program", 60_100)[0] >= 3
+    assert right(blind_spec, "program", 60_100)[0] < good
+    assert right(blind_spec, "still", 60_100)[0] == 0

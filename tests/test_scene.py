@@ -1,0 +1,101 @@
+"""Scenes: what is in a file reaches the spec, and what is wrong in it is said."""
+
+import subprocess
+import sys
+
+import pytest
+import tomli_w
+from conftest import blind_tables
+
+from twinlab.cell import Cell
+from twinlab.errors import SceneError
+from twinlab.scene import read_scene, scene_names
+
+
+def told(tmp_path, change) -> str:
+    """The message that a changed scene gets."""
+    tables = blind_tables()
+    change(tables)
+    path = tmp_path / "line.toml"
+    path.write_text(tomli_w.dumps(tables), encoding="utf-8")
+    with pytest.raises(SceneError) as caught:
+        read_scene(path)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", scene_names())
+def test_every_scene_builds_runs_and_keeps_its_digest(name):
+    spec = read_scene(name)
+    assert spec.digest == read_scene(name).digest == spec.change({}).digest
+    assert hash(spec) == hash(read_scene(name))
+    with Cell(spec) as cell:
+        cell.step({})
+        assert cell.time == pytest.approx(spec.physics.tick)
+
+
+def test_an_unknown_key_names_file_table_key_and_the_nearest(tmp_path):
+    message = told(tmp_path, lambda t: t["bodies"]["belt"].update(sped=0.2))
+    assert "line.toml: [bodies.belt]" in message
+    assert "'sped'" in message
+    assert "Did you mean 'speed'?" in message
+
+
+def test_a_wrong_type_says_what_came_and_what_was_wanted(tmp_path):
+    message = told(tmp_path, lambda t: t["bodies"]["belt"].update(speed="fast"))
+    assert "[bodies.belt] speed: came 'fast'" in message
+    assert "speed of the surface [m/s]" in message
+
+
+def test_a_wrong_unit_is_an_error_and_a_right_one_is_converted(tmp_path, blind_spec):
+    message = told(tmp_path, lambda t: t["bodies"]["belt"].update(speed="0.1 kg"))
+    assert "[bodies.belt] speed: came '0.1 kg'; wanted a value in m/s" in message
+    assert blind_spec.change({"belt.speed": "150 mm/s"}).bodies["belt"].speed == 0.15
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda t: t.pop("task"), "no [task] table"),
+        (lambda t: t["bodies"]["belt"].update(kind="belt"), None),
+        (lambda t: t["bodies"]["belt"].update(kind="conveyer"), "no 'conveyer' in bodies/"),
+        (lambda t: t["bodies"]["belt"].pop("kind"), "needs kind ="),
+        (lambda t: t["sensors"].update(eye={"kind": "rgb", "camera": "overhead"}), "no 'overhead'"),
+        (lambda t: t["sensors"].update(belt={"kind": "encoder"}), "'belt' is both in [bodies] and in [sensors]"),
+        (lambda t: t.update(physics={"tick": 0.0123}), "whole number of physics steps"),
+        (lambda t: t.update(colour="red"), "unknown key 'colour'"),
+    ],
+)
+def test_each_mistake_has_its_message(tmp_path, change, words):
+    if words is not None:
+        assert words in told(tmp_path, change)
+
+
+def test_what_is_not_there_or_no_toml_is_said(tmp_path):
+    with pytest.raises(SceneError, match="Did you mean 'sorting'"):
+        read_scene("sortin")
+    broken = tmp_path / "broken.toml"
+    broken.write_text("[bodies", encoding="utf-8")
+    with pytest.raises(SceneError, match=r"broken\.toml: not TOML"):
+        read_scene(broken)
+
+
+def test_a_change_is_checked_and_leaves_the_spec_as_it_was(blind_spec):
+    faster = blind_spec.change({"belt.speed": 0.2})
+    assert (blind_spec.bodies["belt"].speed, faster.bodies["belt"].speed) == (0.1, 0.2)
+    assert faster.digest != blind_spec.digest
+    with pytest.raises(SceneError, match="speed"):
+        blind_spec.change({"belt.speed": -1})
+    with pytest.raises(SceneError, match="unknown"):
+        blind_spec.change({"belts.speed": 1})
+
+
+def test_the_nominal_line_does_not_vary(blind_spec):
+    feeder = blind_spec.vary(0).bodies["feeder"]
+    assert (feeder.jitter, feeder.scatter, feeder.turn, feeder.mixing, feeder.defects) == (0, 0, 0, 0, 0)
+    assert feeder.period == blind_spec.bodies["feeder"].period
+
+
+def test_the_digest_is_the_same_in_another_process(sorting):
+    code = "from twinlab.scene import read_scene; print(read_scene('sorting').digest)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == sorting.digest

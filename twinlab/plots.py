@@ -1,0 +1,109 @@
+"""Figures of matplotlib: an episode, what a camera sees, foreseen against real frames, scores with intervals."""
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+import xarray as xr
+from matplotlib.figure import Figure
+
+from twinlab.batches import Windows, hold
+from twinlab.cell import Cell
+from twinlab.model import WorldModel
+
+_COLOURS = {"picked": "tab:blue", "placed": "tab:green", "missed": "tab:red", "dropped": "tab:orange", "stop": "black"}
+
+
+def cameras(cell: Cell) -> Figure:
+    """What each camera of a cell sees now: colour, depth [m] and mask."""
+    names = list(cell.spec.cameras)
+    figure, axes = plt.subplots(len(names), 3, figsize=(8, 2.7 * len(names)), squeeze=False, layout="constrained")
+    for row, name in zip(axes, names, strict=True):
+        frame = cell.picture(name)
+        row[0].imshow(frame.rgb)
+        depth = row[1].imshow(frame.depth, cmap="viridis")
+        row[2].imshow(frame.mask, cmap="tab20", interpolation="nearest")
+        figure.colorbar(depth, ax=row[1], label="m")
+        for axis, what in zip(row, ("rgb", "depth", "mask (truth)"), strict=True):
+            axis.set_title(f"{name} {what}", fontsize=9)
+            axis.set_axis_off()
+    plt.close(figure)
+    return figure
+
+
+def episode(recorded: xr.Dataset, names: Sequence[str] = ("tcp", "width", "wrench")) -> Figure:
+    """Some vector readings of an episode over time, with its events."""
+    figure, axes = plt.subplots(len(names), 1, figsize=(9, 1.9 * len(names)), sharex=True, squeeze=False)
+    for axis, name in zip(axes[:, 0], names, strict=True):
+        values = recorded[name]
+        lines = axis.plot(recorded["time"], values.values.reshape(values.sizes["time"], -1), lw=1)
+        axis.set_ylabel(f"{name}\n[{_unit(values.attrs['units'])}]", fontsize=8)
+        if "labels" in values.attrs:
+            axis.legend(lines, values.attrs["labels"], fontsize=6, ncols=3, loc="upper right")
+        for time, kind in zip(recorded["event_time"].values, recorded["event_kind"].values, strict=True):
+            if kind in _COLOURS:
+                axis.axvline(time, color=_COLOURS[kind], lw=0.8, alpha=0.6)
+    axes[-1, 0].set_xlabel(
+        "time [s]; lines: " + ", ".join(f"{k} {c.removeprefix('tab:')}" for k, c in _COLOURS.items())
+    )
+    figure.tight_layout()
+    plt.close(figure)
+    return figure
+
+
+@torch.no_grad()
+def foresight(model: WorldModel, recorded: xr.Dataset, at: int, ahead: Sequence[int] = (2, 5, 10)) -> Figure:
+    """Foreseen against real pictures: the model sees up to tick `at`, then only what is done.
+
+    Args:
+        model: the model.
+        recorded: an episode.
+        at: last tick that the model sees; at least 8.
+        ahead: ticks ahead.
+    """
+    pictures = [s for s in model.signals.of("reading", "image", "depth")]
+    context = 8
+    window = Windows(hold([recorded], model.signals)[0], model.signals, context, max(ahead)).take([at - context + 1])
+    seen = {name: value[:, :context] for name, value in window.readings.items()}
+    belief = model.observe(seen, window.action[:, :context])[:, -1]
+    beliefs = model.rollout(belief, window.action[:, context - 1 : context - 1 + max(ahead)])[0]
+    figure, axes = plt.subplots(
+        len(pictures), 2 * len(ahead), figsize=(3 * len(ahead), 1.8 * len(pictures)), squeeze=False
+    )
+    for i, step in enumerate(ahead):
+        foreseen = model.decode(beliefs[step - 1 : step])
+        for row, signal in zip(axes, pictures, strict=True):
+            pair = {"real": recorded[signal.name].values[at + step], "foreseen": foreseen[signal.name][0].numpy()}
+            for axis, (what, value) in zip(row[2 * i : 2 * i + 2], pair.items(), strict=True):
+                axis.imshow(_shown(value, signal.kind), cmap="viridis")
+                axis.set_title(f"{signal.name}\n{what}, {step * model.signals.tick:.2g} s", fontsize=6)
+                axis.set_axis_off()
+    figure.tight_layout()
+    plt.close(figure)
+    return figure
+
+
+def scores(summary: xr.Dataset, metrics: Sequence[str] = ("correct", "oee")) -> Figure:
+    """Means with 95 % intervals, one panel a metric, one bar a policy."""
+    figure, axes = plt.subplots(1, len(metrics), figsize=(4 * len(metrics), 2.6), squeeze=False, layout="constrained")
+    policies = [str(p) for p in summary["policy"].values]
+    for axis, name in zip(axes[0], metrics, strict=True):
+        mean, low, high = (summary[name].sel(statistic=s).values for s in ("mean", "low", "high"))
+        axis.barh(policies, mean, color="tab:blue", alpha=0.7)
+        axis.errorbar(mean, policies, xerr=[mean - low, high - mean], fmt="none", color="black", capsize=3, lw=1)
+        axis.set_xlabel(f"{name} [{summary[name].attrs['units']}]")
+        axis.invert_yaxis()
+    plt.close(figure)
+    return figure
+
+
+def _shown(value: np.ndarray, kind: str) -> np.ndarray:
+    if kind == "depth":
+        return np.where(np.isfinite(value), value, np.nan)
+    return value if value.dtype == np.uint8 else np.clip(value / 255 if value.max() > 1.5 else value, 0, 1)
+
+
+def _unit(text: str) -> str:
+    """The units of a vector's numbers, each once."""
+    return text if len(text) < 10 else "SI"

@@ -1,7 +1,7 @@
 """`Cell`: a spec brought to life. It never knows a policy."""
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ class Cell:
 
     Args:
         spec: the line.
+        without: names of sensors that are not read, because nobody looks at what they give.
 
     Attributes:
         spec: the line.
@@ -37,8 +38,9 @@ class Cell:
         action: the last action after limits (actuator,).
     """
 
-    def __init__(self, spec: SceneSpec) -> None:
+    def __init__(self, spec: SceneSpec, without: Collection[str] = ()) -> None:
         self.spec = spec
+        self._sensors = {name: sensor for name, sensor in spec.sensors.items() if name not in without}
         physics = spec.physics
         self.world = World(1 / physics.rate, physics.substeps, physics.iterations, physics.gravity)
         self._view: View | None = None
@@ -79,7 +81,7 @@ class Cell:
         self._states: dict[str, Any] = {
             name: body.build(name, self.world, _stream(seed, name)) for name, body in bodies.items()
         }
-        self._streams = {name: _stream(seed, name) for name in self.spec.sensors}
+        self._streams = {name: _stream(seed, name) for name in self._sensors}
         self.actuators: tuple[Actuator, ...] = tuple(a for name, body in bodies.items() for a in body.actuators(name))
         self.action = np.zeros(len(self.actuators), np.float32)
         self._places = {name: r for name, body in bodies.items() if (r := body.region()) is not None}
@@ -88,7 +90,7 @@ class Cell:
         self._progress: Any = None
         moment = self._moment()
         self.variables: tuple[Variable, ...] = (
-            *declare(self.spec.sensors, moment),
+            *declare(self._sensors, moment),
             *self.spec.task.variables(self.items),
             _links(moment.snapshot),
         )
@@ -166,7 +168,7 @@ class Cell:
 
     def _look(self, moment: Moment) -> Readings:
         """Read all sensors, let the task tell the truth, and give the readings."""
-        values, self._held = sense(self.spec.sensors, self._held, moment, self._streams)
+        values, self._held = sense(self._sensors, self._held, moment, self._streams)
         spawned = frozenset(e.item for e in self._events if e.kind == "spawned")
         stage = Stage(self.world, moment.snapshot, self.items, self._places, spawned)
         truth, events, self._progress = self.spec.task.observe(stage, self._progress)

@@ -24,9 +24,11 @@ class Policy(Protocol):
 
     Attributes:
         sees_truth: whether truth is added to what it is called with; only the expert says so.
+        sees_pictures: whether it looks at the cameras; where it does not, nothing is rendered for its scores.
     """
 
     sees_truth: bool
+    sees_pictures: bool
 
     def reset(self, seed: int, meaning: Meaning) -> None:
         """Forget the past and take a goal; the seed fixes all its random choices."""

@@ -142,5 +142,6 @@ def _run(cell: Cell, policy: Policy, seed: int, ticks: int) -> dict[str, float]:
 
 
 def _in_worker(spec: SceneSpec, policy: Policy, seed: int, ticks: int) -> tuple[int, dict[str, float]]:
-    with Cell(spec) as cell:
+    pictures = [name for name, sensor in spec.sensors.items() if getattr(sensor, "camera", None)]
+    with Cell(spec, without=() if policy.sees_pictures else pictures) as cell:
         return seed, _run(cell, policy, seed, ticks)

@@ -26,6 +26,7 @@ class Cloned:
     model: str = "data/models/sorting"
     spec: SceneSpec = field(default_factory=lambda: read_scene("sorting"))
     sees_truth: bool = False
+    sees_pictures: bool = True
 
     def reset(self, seed: int, meaning: Meaning) -> None:
         """Forget the past; the model is read from its folder at the first call."""

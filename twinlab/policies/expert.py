@@ -23,6 +23,7 @@ class Expert:
 
     spec: SceneSpec = field(default_factory=lambda: read_scene("sorting"))
     sees_truth: bool = True
+    sees_pictures: bool = False
 
     def __post_init__(self) -> None:
         self._skills: dict[str, Skill] = {s.what: rooms.build("skills", s.skill) for s in self.spec.task.steps()}

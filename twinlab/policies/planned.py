@@ -38,6 +38,7 @@ class Planned:
     caution: float = 0.5
     gamma: float = 0.97
     sees_truth: bool = False
+    sees_pictures: bool = True
 
     def reset(self, seed: int, meaning: Meaning) -> None:
         """Forget the past; the seed fixes the planner's samples."""

@@ -26,6 +26,7 @@ class Program:
 
     spec: SceneSpec = field(default_factory=lambda: read_scene("sorting"))
     sees_truth: bool = False
+    sees_pictures: bool = False
 
     def __post_init__(self) -> None:
         nominal = self.spec.vary(0)

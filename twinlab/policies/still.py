@@ -18,6 +18,7 @@ class Still:
 
     actuators: int = 5
     sees_truth: bool = False
+    sees_pictures: bool = False
 
     def reset(self, seed: int, meaning: Meaning) -> None:
         """Nothing to forget."""

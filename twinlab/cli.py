@@ -98,20 +98,23 @@ def score(
 def quickstart(
     folder: Annotated[Path, typer.Option(help="where all is kept")] = Path("data/runs/quickstart"),
     training: Annotated[int, typer.Option(min=1, help="episodes to train on")] = 48,
-    steps: Annotated[int, typer.Option(min=1, help="training steps")] = 1500,
+    steps: Annotated[int, typer.Option(min=1, help="training steps")] = 700,
+    keep: Annotated[Path | None, typer.Option(help="folder to copy the model and its scores to")] = None,
 ) -> None:
     """The main job: simulate, record, train, foresee, score, report."""
+    from twinlab import quickstart as main_job
     from twinlab.evaluate import table
-    from twinlab.quickstart import Quickstart, report_of, run
     from twinlab.train import Fit
 
-    job = Quickstart(folder=str(folder), training=training, fit=Fit(steps=steps))
+    job = main_job.Quickstart(folder=str(folder), training=training, fit=Fit(steps=steps))
     with _bars() as tell:
-        outcome = run(job, tell)
+        outcome = main_job.run(job, tell)
     console.print(table(outcome.foreseen), highlight=False)
     console.print(table(outcome.perceived), highlight=False)
     _print_scores(outcome.summary)
-    console.print(f"report: {report_of(job, outcome)}")
+    console.print(f"report: {main_job.report_of(job, outcome)}")
+    if keep is not None:
+        console.print(f"kept: {main_job.keep(job, outcome, keep)}")
 
 
 @app.command()
@@ -142,7 +145,7 @@ def main() -> None:
 def _bars() -> Iterator[Callable[[str, int, int], None]]:
     """A bar for each stage, shown as it is told of."""
     columns = (
-        TextColumn("{task.description:>14}"),
+        TextColumn("{task.description:>18}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

@@ -19,6 +19,7 @@ def collect(
     noise: float = 0.0,
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
+    teacher: Policy | None = None,
 ) -> EpisodeStore:
     """Record one episode for each seed that the store does not hold yet.
 
@@ -31,6 +32,7 @@ def collect(
         noise: see `episodes.record`.
         workers: processes, each with a cell of its own.
         progress: called with how many are done, of how many.
+        teacher: see `episodes.record`.
 
     Returns:
         The store.
@@ -39,13 +41,15 @@ def collect(
     same = {"scene_digest": spec.digest, "policy": policy_name(policy), "noise": float(noise), "ticks": ticks}
     there = {found["seed"] for found in store.attrs() if all(found[k] == v for k, v in same.items())}
     wanted = [seed for seed in seeds if seed not in there]
-    jobs = [(str(path), spec, policy, ticks, seed, noise) for seed in wanted]
+    jobs = [(str(path), spec, policy, ticks, seed, noise, teacher) for seed in wanted]
     for done, _ in enumerate(spread(_one, jobs, workers), 1):
         if progress is not None:
             progress(done, len(wanted))
     return store
 
 
-def _one(path: str, spec: SceneSpec, policy: Policy, ticks: int, seed: int, noise: float) -> None:
+def _one(
+    path: str, spec: SceneSpec, policy: Policy, ticks: int, seed: int, noise: float, teacher: Policy | None
+) -> None:
     with Cell(spec) as cell:
-        EpisodeStore(path).append(record(cell, policy, ticks, seed, noise))
+        EpisodeStore(path).append(record(cell, policy, ticks, seed, noise, teacher=teacher))

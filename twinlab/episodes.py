@@ -57,6 +57,7 @@ def record(
     noise: float = 0.0,
     progress: Callable[[int], None] | None = None,
     keep: Container[str] | None = None,
+    teacher: Policy | None = None,
 ) -> Episode:
     """Run a policy on a line from reset and keep everything.
 
@@ -69,6 +70,8 @@ def record(
             wanders over about half a second, so that the data show how mistakes are mended (DART, Laskey et al. 2017).
         progress: called with the number of ticks done.
         keep: names of the readings and truths that are kept; None keeps all.
+        teacher: whose set-points are kept as `intent` while the policy acts (DAgger, Ross et al. 2011); None for the
+            policy itself.
 
     Returns:
         A dataset over `time`: readings, truth, `action` (what was done), `intent` (what the policy wanted), and the
@@ -77,7 +80,9 @@ def record(
     if ticks < 1:
         raise CellError(f"ticks came as {ticks}; an episode has at least 1")
     readings = cell.reset(seed)
-    policy.reset(seed, cell.spec.task.meaning())
+    for one in (policy, teacher):
+        if one is not None:
+            one.reset(seed, cell.spec.task.meaning())
     limits = np.array([a.high for a in cell.actuators])
     rng, push = np.random.default_rng([seed, 1]), np.zeros(len(limits))
     kept = tuple(v for v in cell.variables if keep is None or v.name in keep)
@@ -88,9 +93,10 @@ def record(
         for name, row in rows.items():
             row.append(seen[name])
         times.append(cell.time)
-        intent = np.asarray(policy(seen if policy.sees_truth else readings), np.float32)
+        wish = np.asarray(policy(seen if policy.sees_truth else readings), np.float32)
+        intent = wish if teacher is None else teacher(seen if teacher.sees_truth else readings)
         push = 0.9 * push + noise * np.sqrt(1 - 0.9**2) * limits * rng.normal(size=len(limits))
-        readings = cell.step(intent + push)
+        readings = cell.step(wish + push)
         intents.append(intent)
         actions.append(cell.action)
         if progress is not None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -35,7 +36,7 @@ class Quickstart:
         folder: where recordings, model, scores and report are kept.
         ticks: length of an episode [1].
         training, validation, held_out: episodes of the disturbed expert for these [1].
-        noise: how much it is disturbed, see `episodes.record`.
+        noises: how much it is disturbed, in turn, see `episodes.record`.
         runs: policy → on how many test seeds it is scored [1].
         workers: processes that simulate at once [1].
         fit: how the model is trained.
@@ -47,7 +48,7 @@ class Quickstart:
     training: int = 48
     validation: int = 2
     held_out: int = 6
-    noise: float = 0.25
+    noises: tuple[float, ...] = (0.0, 0.05, 0.1, 0.15)
     runs: tuple[tuple[str, int], ...] = (("still", 20), ("program", 20), ("expert", 20), ("cloned", 10), ("planned", 4))
     workers: int = 2
     fit: Fit = Fit()
@@ -122,12 +123,39 @@ def report_of(job: Quickstart, outcome: Outcome) -> Path:
     )
 
 
+def keep(job: Quickstart, outcome: Outcome, folder: str | Path) -> Path:
+    """Copy the job's model, and the scores that belong to it, to where notebooks load them from."""
+    out = Path(folder)
+    out.mkdir(parents=True, exist_ok=True)
+    for name in ("model.safetensors", "config.json", "card.md"):
+        shutil.copyfile(Path(job.folder) / "model" / name, out / name)
+    text = json.dumps(outcome.summary.to_dict(), indent=1)
+    (out / "scores.json").write_text(text, encoding="utf-8")
+    return out
+
+
+def kept_scores(folder: str | Path) -> xr.Dataset:
+    """The summary of scores that `keep` left beside a model."""
+    return xr.Dataset.from_dict(json.loads((Path(folder) / "scores.json").read_text(encoding="utf-8")))
+
+
 def recorded(job: Quickstart, spec: SceneSpec, tell: Tell) -> EpisodeStore:
-    """The store with all episodes of the job."""
+    """The store with all episodes of the job: two thirds stray, all are taught by the expert, noise takes turns."""
+    path, expert = Path(job.folder) / "store", acting("expert", spec, Path())
     seeds = [s for part in _seeds(job).values() for s in part]
-    expert = acting("expert", spec, Path())
-    path = Path(job.folder) / "store"
-    return collect(path, spec, expert, seeds, job.ticks, job.noise, job.workers, lambda n, of: tell("record", n, of))
+    groups: dict[tuple[str, float], list[int]] = {}
+    for i, seed in enumerate(seeds):
+        kind = ("straying" if i % 3 else "expert", job.noises[i % len(job.noises)])
+        groups.setdefault(kind, []).append(seed)
+    done = 0
+    for (name, noise), part in groups.items():
+
+        def told(count: int, _: int, before: int = done) -> None:
+            tell("record", before + count, len(seeds))
+
+        collect(path, spec, acting(name, spec, Path()), part, job.ticks, noise, job.workers, told, expert)
+        done += len(part)
+    return EpisodeStore(path)
 
 
 def trained(job: Quickstart, store: EpisodeStore, tell: Tell) -> WorldModel:
@@ -135,7 +163,7 @@ def trained(job: Quickstart, store: EpisodeStore, tell: Tell) -> WorldModel:
     out = Path(job.folder) / "model"
     wanted = [i for name in ("training", "validation") for i in store.select(seeds=_seeds(job)[name])]
     digests = [store.attrs()[i]["scene_digest"] for i in wanted]
-    key = _key({"fit": asdict(job.fit), "episodes": len(wanted), "digests": digests, "noise": job.noise})
+    key = _key({"fit": asdict(job.fit), "episodes": len(wanted), "digests": digests, "noises": job.noises})
     done = out / "job.json"
     if done.is_file() and json.loads(done.read_text(encoding="utf-8")) == key:
         return WorldModel.load(out)

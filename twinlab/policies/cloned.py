@@ -35,7 +35,7 @@ class Cloned:
         self.belief = self.net.initial()
         self.last: torch.Tensor | None = None
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def __call__(self, readings: Readings) -> np.ndarray:
         """Set-points (actuator,) of this tick."""
         self.perceive(readings)

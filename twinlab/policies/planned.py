@@ -46,7 +46,7 @@ class Planned:
         self._actor.reset(seed, meaning)
         self._rng = np.random.default_rng([seed, 2])
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def __call__(self, readings: Readings) -> np.ndarray:
         """Set-points (actuator,) of this tick: the first of the best sequence."""
         actor = self._actor

@@ -289,11 +289,13 @@ export class Player {
       arm.applyAxisAngle(new Vector3(0, 0, 1), around);
       if (over) arm.applyAxisAngle(arm.clone().cross(new Vector3(0, 0, 1)).normalize(), over);
       camera.position.copy(controls.target).add(arm);
+      this.stage.turned = true;
       this.invalidate();
     };
     const zoom = (factor) => () => {
       const { camera, controls } = this.stage;
       camera.position.lerp(controls.target, 1 - factor);
+      this.stage.turned = true;
       this.invalidate();
     };
     return {

@@ -38,6 +38,7 @@ export class Stage {
     this.controls.minDistance = 0.1;
     this.controls.maxDistance = 20;
     this.controls.addEventListener("change", onChange);
+    this.controls.addEventListener("start", () => { this.turned = true; });
     this.onChange = onChange;
     this.links = [];
     this.geometries = [];
@@ -92,16 +93,16 @@ export class Stage {
 
   resize(width, height) {
     this.renderer.setSize(width, height, false);
-    const first = this.size === undefined;
     this.size = [width, height];
     this.camera.aspect = width / height;
     this.camera.updateProjectionMatrix();
-    if (this.framed && first) this.home();
+    if (!this.turned) this.home();
   }
 
   /** Look at everything from the first direction again. */
   home() {
     if (!this.framed) return;
+    this.turned = false; // as long as the user leaves the camera alone, it goes with the view's size
     const back = FROM.clone().normalize();
     const right = new Vector3(0, 0, 1).cross(back).normalize();
     const up = back.clone().cross(right);

@@ -16,5 +16,8 @@ start=$(date +%s)
 [ -z "$index" ] || .venv/bin/pip install --quiet --disable-pip-version-check --index-url "$index" "$(grep '^torch==' requirements.lock)"
 .venv/bin/pip install --quiet --disable-pip-version-check --requirement requirements.lock
 .venv/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .
+# JupyterLab would ask to rebuild itself for an old extension that open3d's dependency dash brings
+mkdir -p .venv/etc/jupyter/labconfig
+echo '{"buildCheck": false, "buildAvailable": false}' >.venv/etc/jupyter/labconfig/page_config.json
 touch .venv/ready
 echo "== set-up: $(($(date +%s) - start)) s"

@@ -21,7 +21,7 @@ def pose(position: tuple[float, ...] | np.ndarray = (0, 0, 0), yaw: float = 0.0)
 def compose(parent: np.ndarray, child: np.ndarray) -> np.ndarray:
     """The child's pose in the parent's own frame: both (7,) or (..., 7), broadcast."""
     turn = _rotation(parent)
-    position = parent[..., :3] + turn.apply(child[..., :3])
+    position = parent[..., :3] + turn.apply(np.array(child[..., :3]))
     return np.concatenate([position, (turn * _rotation(child)).as_quat()], axis=-1)
 
 
@@ -33,12 +33,12 @@ def inverse(pose: np.ndarray) -> np.ndarray:
 
 def apply(pose: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Points (n, 3) [m] given in the pose's frame, in the frame that the pose is given in."""
-    return _rotation(pose).apply(points) + pose[:3]
+    return _rotation(pose).apply(np.array(points)) + pose[:3]
 
 
 def rotate(pose: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     """Vectors (3,) or (n, 3) turned by the pose's rotation, not moved."""
-    return _rotation(pose).apply(vectors)
+    return _rotation(pose).apply(np.array(vectors))
 
 
 def matrix(pose: np.ndarray) -> np.ndarray:
@@ -142,4 +142,4 @@ class Region:
 
 
 def _rotation(pose: np.ndarray) -> Rotation:
-    return Rotation.from_quat(pose[..., 3:])
+    return Rotation.from_quat(np.array(pose[..., 3:]))  # SciPy takes no read-only arrays

@@ -109,7 +109,8 @@ class Actor(nn.Module):
     """What to do: an action from a belief, what the heads say and where the goal is.
 
     It is told the differences between what is estimated and where the robot is, coarse and fine, because what to do
-    next hangs on them (the last millimetres decide when to grip).
+    next hangs on them (the last millimetres decide when to grip). It is not told the latent: a clone that may look at
+    everything learns to follow its own habits (causal confusion, de Haan et al. 2019).
     """
 
     SCALES = (1.0, 5.0, 25.0)
@@ -122,7 +123,7 @@ class Actor(nn.Module):
         vectors = signals.of("reading", "vector")
         told = [s for s in (*self.truth, *([self.goal] if self.goal else ())) if s.kind == "vector"]
         self.offsets = nn.ModuleDict({s.name: Offsets(s, vectors) for s in told})
-        size = latent + sum(v.size for v in vectors) + sum(s.size for s in told)
+        size = sum(v.size for v in vectors) + sum(s.size for s in told)
         size += sum(len(s.labels) if s.kind == "label" else s.size for s in self.truth if s.kind != "vector")
         size += len(self.SCALES) * sum(o.count for o in self.offsets.values())
         self.layers = nn.Sequential(
@@ -141,7 +142,7 @@ class Actor(nn.Module):
             belief: (N, size).
             estimates: by name, normalised vectors (N, size), the goal among them, and probabilities of the others.
         """
-        parts = [belief]
+        parts = [belief[:, self.latent :]]
         for s in (*self.truth, *([self.goal] if self.goal else ())):
             value = estimates[s.name].reshape(len(belief), -1)
             parts.append(value)

@@ -173,18 +173,24 @@ class Objective(nn.Module):
     ) -> torch.Tensor:
         model, ticks = self.model, self.window
         told = {name: value.detach() for name, value in model.estimates(outs).items()}
-        if "goal" in told:
-            goal = model.signals["goal"]
-            use = draw.told
-            if goal.given:
-                use = use & batch.truth[goal.given][:, :ticks].bool()
-            true = normalised(goal, batch.truth["goal"][:, :ticks].flatten(0, 1))
-            told["goal"] = torch.where(use.flatten()[:, None], true, told["goal"])
+        for name, value in told.items():
+            s = model.signals[name]
+            use = draw.told & batch.truth[s.given][:, :ticks].bool() if s.given else draw.told
+            true = self._true(s, batch.truth[name][:, :ticks].flatten(0, 1)).reshape(value.shape)
+            told[name] = torch.where(use.reshape(-1, *[1] * (value.dim() - 1)), true, value)
         action = model.actor(beliefs.flatten(0, 1), told)
         wanted = model.scaled(batch.intent[:, :ticks]).flatten(0, 1)
         cost = nn.functional.smooth_l1_loss(action, wanted, reduction="none", beta=0.1).mean(dim=-1)
         counts = batch.has_intent.float()[:, None].expand(-1, ticks).flatten()
         return (cost * counts).sum() / counts.sum().clamp(min=1)
+
+    def _true(self, signal: Signal, value: torch.Tensor) -> torch.Tensor:
+        """Truth in the form in which the model's estimates come."""
+        if signal.kind == "vector":
+            return normalised(signal, value)
+        if signal.kind == "label":
+            return nn.functional.one_hot(value, len(signal.labels)).float()
+        return value.float()
 
     def _read(self, batch: Batch, when: torch.Tensor) -> torch.Tensor:
         """Normalised vector readings at ticks (B, n), one after the other (B, n, vector)."""

@@ -58,10 +58,8 @@ class View(nn.Module):
         rows, columns = (edge // rooms.build("codecs", signals[0].kind).patch for edge in signals[0].shape[:2])
         self.tiles = nn.ParameterDict({s.name: nn.Parameter(torch.zeros(channels, 1, 1)) for s in signals})
         self.position = nn.Parameter(0.5 * torch.randn(1, rows, columns, channels))
-        layers: list[nn.Module] = [nn.BatchNorm2d(channels), nn.SiLU()]
-        for _ in range(2):
-            layers += [nn.Conv2d(channels, channels, 3, padding=1), nn.BatchNorm2d(channels), nn.SiLU()]
-        self.body = nn.Sequential(*layers)
+        deeper = nn.Conv2d(channels, channels, 3, padding=1)
+        self.body = nn.Sequential(nn.BatchNorm2d(channels), nn.SiLU(), deeper, nn.BatchNorm2d(channels), nn.SiLU())
         self.where = nn.Conv2d(channels, places, 1)
         grid = torch.meshgrid(torch.linspace(-1, 1, rows), torch.linspace(-1, 1, columns), indexing="ij")
         self.register_buffer("grid", torch.stack(grid, dim=-1).flatten(0, 1), persistent=False)

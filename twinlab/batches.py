@@ -134,9 +134,10 @@ class Batch:
     def to(self, device: torch.device) -> "Batch":
         """The same batch on a device."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
-        moved = {k: v.to(device) for k, v in values.items() if isinstance(v, torch.Tensor)}
-        dicts = {k: {n: t.to(device) for n, t in v.items()} for k, v in values.items() if isinstance(v, dict)}
-        return Batch(**moved, **dicts)
+        moved: dict[str, Any] = {k: v.to(device) for k, v in values.items() if isinstance(v, torch.Tensor)}
+        for name in ("readings", "truth"):
+            moved[name] = {n: t.to(device) for n, t in values[name].items()}
+        return Batch(**moved)
 
 
 class Windows:
@@ -188,7 +189,10 @@ class Windows:
         }
         action = cut("action", long)
         told = [self.tracks[i].values.get("intent") for i, _ in cuts]
-        intent = [np.zeros(action.shape[1:], np.float32) if v is None else v[t : t + long] for v, (_, t) in zip(told, cuts)]
+        intent = [
+            np.zeros(action.shape[1:], np.float32) if v is None else v[t : t + long]
+            for v, (_, t) in zip(told, cuts, strict=True)
+        ]
         returns = np.stack([self._returns[i][t : t + long] for i, t in cuts])
         rest = np.array([[self.tracks[i].length - t] for i, t in cuts]) - np.arange(long)
         return Batch(
@@ -210,7 +214,9 @@ def survey(episode: xr.Dataset) -> Signals:
     """
     for name in ("low", "high"):
         if "action" not in episode or name not in episode["action"].attrs:
-            raise ModelError(f"{_where(episode)} has no 'action' with attribute {name!r}; it cannot teach a model what to do")
+            raise ModelError(
+                f"{_where(episode)} has no 'action' with attribute {name!r}; it cannot teach a model what to do"
+            )
     kinds = rooms.names("codecs")
     found = [
         _signal(str(name), v)
@@ -296,11 +302,15 @@ def _fitted_vector(signal: Signal, values: list[np.ndarray]) -> Signal:
 def _values(episode: xr.Dataset, name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     if name not in episode:
         known = sorted(map(str, episode.data_vars))
-        raise ModelError(f"{_where(episode)} lacks {name!r}, which the model needs; it has {known}.{did_you_mean(name, known)}")
+        raise ModelError(
+            f"{_where(episode)} lacks {name!r}, which the model needs; it has {known}.{did_you_mean(name, known)}"
+        )
     variable = episode[name]
     came = tuple(variable.sizes[d] for d in variable.dims if d != "time")
     if variable.dims[0] != "time" or came != shape:
-        raise ModelError(f"{_where(episode)}: {name!r} came with shape {came} a tick, wanted {shape}; is it of another scene?")
+        raise ModelError(
+            f"{_where(episode)}: {name!r} came with shape {came} a tick, wanted {shape}; is it of another scene?"
+        )
     return variable.values.astype(dtype)
 
 

@@ -173,7 +173,7 @@ class Cell:
         stage = Stage(self.world, moment.snapshot, self.items, self._places, spawned)
         truth, events, self._progress = self.spec.task.observe(stage, self._progress)
         self._events += events
-        values |= truth | {"link_pose": moment.snapshot.poses.astype(np.float32)}
+        values = {**values, **truth} | {"link_pose": moment.snapshot.poses.astype(np.float32)}
         check(values, self.variables)
         roles = {v.name: v.role for v in self.variables}
         self.truth: Readings = {name: value for name, value in values.items() if roles[name] == "truth"}

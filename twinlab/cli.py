@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -88,9 +89,8 @@ def score(
     spec, found = read_scene(scene), {}
     with _bars() as tell, Cell(spec) as cell:
         for name in policy:
-            told: Callable[[int, int], None] = lambda n, of, name=name: tell(name, n, of)  # noqa: E731
-            one = acting(name, spec, model)
-            found[name] = score(cell, one, range(60_000, 60_000 + seeds), ticks, workers, told)
+            seen = range(60_000, 60_000 + seeds)
+            found[name] = score(cell, acting(name, spec, model), seen, ticks, workers, partial(tell, name))
     _print_scores(summary(found))
 
 

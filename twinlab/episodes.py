@@ -116,7 +116,7 @@ def _dataset(
 ) -> Episode:
     out = xr.Dataset(coords={"time": ("time", times, {"units": "s"})})
     for v in variables:
-        attrs = {"units": v.units, "kind": v.kind, "role": v.role}
+        attrs: dict[str, str | list[str]] = {"units": v.units, "kind": v.kind, "role": v.role}
         if v.labels:
             attrs["labels"] = list(v.labels)
         if v.given:
@@ -125,8 +125,8 @@ def _dataset(
     for name in ("action", "intent"):
         limits = {"low": [a.low for a in cell.actuators], "high": [a.high for a in cell.actuators]}
         units = " ".join(a.units for a in cell.actuators)
-        attrs = {"units": units, "kind": "vector", "role": "action", **limits}
-        out[name] = (("time", "actuator"), values[name], attrs)
+        told = {"units": units, "kind": "vector", "role": "action", **limits}
+        out[name] = (("time", "actuator"), values[name], told)
     out = out.assign_coords(actuator=[a.name for a in cell.actuators])
     events = [e for e in cell.events if e.time <= times[-1] + cell.spec.physics.tick]
     plain = {"kind": "event", "role": "truth"}

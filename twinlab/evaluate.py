@@ -1,7 +1,8 @@
 """What a model is worth on episodes it never saw: what it foresees, and what it perceives."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -68,8 +69,9 @@ def foresee(
         without: readings to take away, one at a time; the baselines keep all of them.
 
     Returns:
-        `error`: root mean square error over the training standard deviation, by predictor, `without` ("" for nothing) and
-        vector reading; `mean`: its mean over these; `low`, `high`: 95 % bootstrap interval of that mean over episodes.
+        `error`: root mean square error over the training standard deviation, by predictor, `without` ("" for all there)
+        and vector reading; `mean`: its mean over these; `low`, `high`: 95 % bootstrap interval of that mean over
+        episodes.
         Attributes tell the horizon [s] and how many episodes and windows.
     """
     signals = model.signals
@@ -109,8 +111,8 @@ def localise(
 
     Returns:
         By `without`: for truth vectors with numbers in metres (dim `place`) the distance between believed and true:
-        `median`, `mean` and `p90` [m], and `within`, the share of their numbers in the believed 90 % interval; for pulses
-        and labels (dim `what`) `accuracy`, and `usual`, that of always saying the most frequent value.
+        `median`, `mean` and `p90` [m], and `within`, the share of their numbers in the believed 90 % interval; for
+        pulses and labels (dim `what`) `accuracy`, and `usual`, that of always saying the most frequent value.
     """
     gone, told = _checked(model, without), []
     for batch in _batches(model, episodes, context, 0, stride):
@@ -127,8 +129,14 @@ def localise(
     usual = [_usual(column(0, f"{name} true")) for name in what]
     dims, metres = ("without", "place"), {"units": "m"}
     share = {"units": "1"}
-    quantiles = {"median": np.median, "mean": np.mean, "p90": lambda x: np.quantile(x, 0.9)}
-    distances = {k: (dims, [[float(f(d)) for d in row] for row in far], metres) for k, f in quantiles.items()}
+    quantiles: dict[str, Callable[[np.ndarray], Any]] = {
+        "median": np.median,
+        "mean": np.mean,
+        "p90": lambda x: np.quantile(x, 0.9),
+    }
+    distances: dict[str, Any] = {
+        k: (dims, [[float(f(d)) for d in row] for row in far], metres) for k, f in quantiles.items()
+    }
     return xr.Dataset(
         distances
         | {
@@ -167,7 +175,9 @@ def _localised_table(result: xr.Dataset) -> str:
             row = result.sel(without=gone, place=name)
             median, mean, p90 = (float(row[key]) * 1000 for key in ("median", "mean", "p90"))
             inside = float(row["within"])
-            lines.append(f"  {name:20s} median {median:6.1f} mm, mean {mean:6.1f}, p90 {p90:6.1f}, in its 90 %: {inside:.2f}")
+            lines.append(
+                f"  {name:20s} median {median:6.1f} mm, mean {mean:6.1f}, p90 {p90:6.1f}, in its 90 %: {inside:.2f}"
+            )
         for name in result["what"].values:
             right, usual = float(result["accuracy"].sel(without=gone, what=name)), float(result["usual"].sel(what=name))
             lines.append(f"  {name:20s} right {right:.3f} (always the most frequent: {usual:.3f})")
@@ -209,7 +219,10 @@ def _squares(model: WorldModel, linear: Linear, batch: Batch, context: int, gone
     vectors = signals.of("reading", "vector")
 
     def at(tick: int) -> np.ndarray:
-        parts = [(batch.readings[s.name][:, tick].flatten(1) if s.shape else batch.readings[s.name][:, tick, None]) for s in vectors]
+        parts = [
+            (batch.readings[s.name][:, tick].flatten(1) if s.shape else batch.readings[s.name][:, tick, None])
+            for s in vectors
+        ]
         flat = [(p.cpu().numpy() - np.array(s.mean)) / np.array(s.std) for p, s in zip(parts, vectors, strict=True)]
         return np.concatenate(flat, axis=1)
 

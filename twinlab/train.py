@@ -34,8 +34,8 @@ class Fit:
         decay: weight decay [1].
         clip: longest gradient [1].
         drop: share of windows in which a reading is taken away, half of them as a whole, half for some ticks [1].
-        look: share of ticks at which a camera is looked at; frames of neighbouring ticks tell almost the same, and those
-            that are left out cost no time [1].
+        look: share of ticks at which a camera is looked at; frames of neighbouring ticks tell almost the same, and
+            those that are left out cost no time [1].
         gamma: discount of the return, per tick [1].
         seed: of first weights and all draws; the same seed gives the same model on the same machine.
         seconds: training ends after this time at the latest [s]; not repeatable. None for no limit.
@@ -65,7 +65,10 @@ class Fit:
 
 
 def fit(
-    episodes: Iterable[xr.Dataset], settings: Fit = Fit(), out: str | Path | None = None, progress: Progress | None = None  # noqa: B008
+    episodes: Iterable[xr.Dataset],
+    settings: Fit = Fit(),
+    out: str | Path | None = None,
+    progress: Progress | None = None,
 ) -> WorldModel:
     """A world model trained on episodes.
 
@@ -136,8 +139,11 @@ def draws(model: WorldModel, count: int, settings: Fit, rng: np.random.Generator
 
 
 def _kept(count: int, ticks: int, drop: float, rng: np.random.Generator) -> np.ndarray:
-    """Where a reading is left (window, tick): it is taken away from a share `drop` of the windows, in half of them as a
-    whole, else from a random tick on or up to it (modality dropout: ModDrop, Neverova et al. 2016)."""
+    """Where a reading is left (window, tick).
+
+    It is taken away from a share `drop` of the windows, in half of them as a whole, else from a random tick on or up to
+    it (modality dropout: ModDrop, Neverova et al. 2016).
+    """
     case, cut = rng.random((count, 1)), rng.integers(0, ticks + 1, (count, 1))
     late = (np.arange(ticks) < cut) ^ (rng.random((count, 1)) < 0.5)
     return ~((case < drop / 2) | ((case < drop) & late))
@@ -156,7 +162,7 @@ def one_tick(tracks: Iterable[Track], signals: Signals, strength: float = 1e-3) 
 
 
 def ridge(told: np.ndarray, wanted: np.ndarray, strength: float) -> np.ndarray:
-    """Weights (feature + 1, target) of least squares with a penalty of `strength` a sample; the last row is the offset."""
+    """Weights (feature + 1, target) of least squares, penalty `strength` a sample; the last row is the offset."""
     told = np.concatenate([told, np.ones((len(told), 1))], axis=1).astype(np.float64)
     penalty = strength * len(told) * np.eye(told.shape[1])
     penalty[-1, -1] = 0

@@ -1,7 +1,7 @@
 """A feeder: drops parts of several kinds onto a belt, at times, places and yaws that vary."""
 
 from itertools import product
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -15,7 +15,7 @@ from twinlab.world import World
 
 Colour = Literal["red", "green", "blue"]
 Shape = Literal["cube", "cylinder"]
-VARIES = {"varies": True}
+VARIES: dict[str, Any] = {"varies": True}
 _COLOURS: dict[str, Vector] = {"red": (0.83, 0.18, 0.16), "green": (0.16, 0.6, 0.3), "blue": (0.15, 0.36, 0.8)}
 _PARK = -10.0  # parts that are not on the line yet wait here, below the floor [m]
 

@@ -45,7 +45,9 @@ def check_patches(signal: Signal, patch: int) -> None:
         ModelError: it is not.
     """
     if len(signal.shape) < 2 or any(edge % patch for edge in signal.shape[:2]):
-        raise ModelError(f"{signal.kind} {signal.name!r} has shape {signal.shape}; wanted rows and columns in multiples of {patch}")
+        raise ModelError(
+            f"{signal.kind} {signal.name!r} has shape {signal.shape}; wanted rows and columns in multiples of {patch}"
+        )
 
 
 def _fourier(grid: tuple[int, int], width: int) -> torch.Tensor:

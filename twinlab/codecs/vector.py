@@ -60,6 +60,7 @@ class Normalise(nn.Module):
         self.signal = signal
 
     def forward(self, value: torch.Tensor) -> torch.Tensor:
+        """Normalised values, in the shape that they came in."""
         return normalised(self.signal, value)
 
 

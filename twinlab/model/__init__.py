@@ -16,7 +16,7 @@ from twinlab.errors import ModelError, did_you_mean
 from twinlab.model import checkpoint
 from twinlab.model.belief import Correction, Dynamics
 from twinlab.model.heads import Actor, Truth
-from twinlab.model.perception import Perception, Percept
+from twinlab.model.perception import Percept, Perception
 
 Values = Mapping[str, torch.Tensor]
 
@@ -57,7 +57,11 @@ class WorldModel(nn.Module):
         ModelError: the signals cannot be modelled.
     """
 
-    def __init__(self, signals: Signals, size: Size = Size()) -> None:  # noqa: B008
+    low: torch.Tensor
+    high: torch.Tensor
+    worth_scale: torch.Tensor
+
+    def __init__(self, signals: Signals, size: Size = Size()) -> None:
         super().__init__()
         self.signals, self.size = signals, size
         self.card: dict[str, Any] = {}
@@ -232,7 +236,9 @@ class WorldModel(nn.Module):
         for name, value in readings.items():
             if name not in self.readings:
                 known = sorted(self.readings)
-                raise ModelError(f"readings: {name!r} is unknown to the model; it knows {known}.{did_you_mean(name, known)}")
+                raise ModelError(
+                    f"readings: {name!r} is unknown to the model; it knows {known}.{did_you_mean(name, known)}"
+                )
             wanted = self.readings[name].shape
             if tuple(value.shape[1:]) != wanted or len(counts) > 1:
                 raise ModelError(f"readings: {name!r} came as {tuple(value.shape)}, wanted ({max(counts)}, *{wanted})")

@@ -14,8 +14,8 @@ class Dynamics(nn.Module):
     """The prior: where a belief goes under an action.
 
     A linear part carries the vector readings (fitted in closed form before training, see `start_linear`); a residual
-    network with several heads on one trunk adds the rest. How far these heads differ is the model's own doubt (bootstrap
-    ensembles: Osband et al. 2016; PETS: Chua et al. 2018).
+    network with several heads on one trunk adds the rest. How far these heads differ is the model's own doubt
+    (bootstrap ensembles: Osband et al. 2016; PETS: Chua et al. 2018).
 
     Args:
         latent, vectors, actions: sizes of the belief's two parts and of an action.

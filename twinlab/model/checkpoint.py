@@ -82,7 +82,13 @@ def _tupled(value: Any) -> Any:
 
 def _card(model: Any, card: Mapping[str, Mapping[str, Any]]) -> str:
     count = sum(p.numel() for p in model.parameters())
-    lines = ["# A twinlab world model", "", f"- parameters: {count:,}", "- licence: Apache-2.0", f"- intended use: {_USE}"]
+    lines = [
+        "# A twinlab world model",
+        "",
+        f"- parameters: {count:,}",
+        "- licence: Apache-2.0",
+        f"- intended use: {_USE}",
+    ]
     for heading, table in card.items():
         lines += ["", f"## {heading}", "", *(f"- {key}: {value}" for key, value in table.items())]
     return "\n".join(lines) + "\n"

@@ -33,6 +33,11 @@ class Offsets(nn.Module):
         vectors: the vector readings, in the belief's order.
     """
 
+    own: torch.Tensor
+    other: torch.Tensor
+    scale: torch.Tensor
+    shift: torch.Tensor
+
     def __init__(self, signal: Signal, vectors: tuple[Signal, ...]) -> None:
         super().__init__()
         pairs = anchors(signal, vectors)
@@ -101,7 +106,9 @@ class Truth(nn.Module):
         out = {}
         for name, decoder in self.decoders.items():
             features = self.trunk[name](belief)
-            out[name] = decoder(features, belief[:, self.latent :]) if isinstance(decoder, Anchored) else decoder(features)
+            out[name] = (
+                decoder(features, belief[:, self.latent :]) if isinstance(decoder, Anchored) else decoder(features)
+            )
         return out
 
 
@@ -122,10 +129,11 @@ class Actor(nn.Module):
         self.latent = latent
         vectors = signals.of("reading", "vector")
         told = [s for s in (*self.truth, *([self.goal] if self.goal else ())) if s.kind == "vector"]
-        self.offsets = nn.ModuleDict({s.name: Offsets(s, vectors) for s in told})
+        offsets = {s.name: Offsets(s, vectors) for s in told}
+        self.offsets = nn.ModuleDict(offsets)
         size = sum(v.size for v in vectors) + sum(s.size for s in told)
         size += sum(len(s.labels) if s.kind == "label" else s.size for s in self.truth if s.kind != "vector")
-        size += len(self.SCALES) * sum(o.count for o in self.offsets.values())
+        size += len(self.SCALES) * sum(o.count for o in offsets.values())
         self.layers = nn.Sequential(
             nn.Linear(size, hidden),
             nn.LayerNorm(hidden),

@@ -68,8 +68,10 @@ class Objective(nn.Module):
         weights: of the terms.
     """
 
+    change: torch.Tensor
+
     def __init__(
-        self, model: WorldModel, window: int, horizon: int, change: torch.Tensor, weights: Weights = Weights()  # noqa: B008
+        self, model: WorldModel, window: int, horizon: int, change: torch.Tensor, weights: Weights = Weights()
     ) -> None:
         super().__init__()
         self.model, self.window, self.horizon, self.weights = model, window, horizon, weights
@@ -168,9 +170,7 @@ class Objective(nn.Module):
         later = ((value - _at(batch.returns, when) / scale[1]) ** 2 * known).sum() / known.sum().clamp(min=1)
         return ((reward - wanted) ** 2).mean() + later
 
-    def _action(
-        self, beliefs: torch.Tensor, outs: dict[str, torch.Tensor], batch: Batch, draw: Draw
-    ) -> torch.Tensor:
+    def _action(self, beliefs: torch.Tensor, outs: dict[str, torch.Tensor], batch: Batch, draw: Draw) -> torch.Tensor:
         model, ticks = self.model, self.window
         told = {name: value.detach() for name, value in model.estimates(outs).items()}
         for name, value in told.items():

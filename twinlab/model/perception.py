@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -27,7 +28,7 @@ class Percept:
     known: torch.Tensor
     any: torch.Tensor
 
-    def at(self, index: object) -> "Percept":
+    def at(self, index: Any) -> "Percept":
         """The percept of some of the samples."""
         return Percept(self.fused[index], self.vectors[index], self.known[index], self.any[index])
 
@@ -104,10 +105,12 @@ class Perception(nn.Module):
         width: of tokens and embedding [1].
     """
 
+    views: Any  # of `View`; torch's ModuleList does not tell the type of what it holds
+
     def __init__(self, signals: Signals, channels: int, places: int, width: int) -> None:
         super().__init__()
         readings = signals.of("reading")
-        pictures = [s for s in readings if rooms.load("codecs", s.kind).spatial]
+        pictures = [s for s in readings if rooms.build("codecs", s.kind).spatial]
         plain = [s for s in readings if s not in pictures]
         groups: dict[tuple[str, ...], list[Signal]] = {}
         for s in pictures:
@@ -125,7 +128,7 @@ class Perception(nn.Module):
 
     def forward(self, values: Mapping[str, torch.Tensor], present: Mapping[str, torch.Tensor], count: int) -> Percept:
         """The percept of N = `count` samples: raw values (N, …) by name and whether each is there (N,)."""
-        device = self.fuse[0].weight.device
+        device = next(iter(present.values())).device
         tokens, there = [], []
         for view in self.views:
             came = [present[name] for name in view.names if name in values]
@@ -146,7 +149,7 @@ class Perception(nn.Module):
     def _vectors(
         self, values: Mapping[str, torch.Tensor], present: Mapping[str, torch.Tensor], count: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        blank = self.fuse[0].weight.new_zeros(count, 0)
+        blank = next(self.parameters()).new_zeros(count, 0)
         parts, known = [blank], [blank.bool()]
         for s in self.vectors:
             here = present[s.name] if s.name in values else blank.new_zeros(count, dtype=torch.bool)

@@ -1,6 +1,7 @@
 """The task's steps on truth: what the line could do if everything were known."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -28,8 +29,10 @@ class Expert:
     def __post_init__(self) -> None:
         self._skills: dict[str, Skill] = {s.what: rooms.build("skills", s.skill) for s in self.spec.task.steps()}
         self._wait: Skill = rooms.build("skills", "wait")
-        self._direction = self.spec.bodies[self.spec.task.belt].direction()
-        self._home = np.array(self.spec.bodies["arm"].home[:3])
+        task: Any = self.spec.task
+        belt: Any = self.spec.bodies[task.belt]
+        arm: Any = self.spec.bodies["arm"]
+        self._direction, self._home = belt.direction(), np.array(arm.home[:3])
 
     def reset(self, seed: int, meaning: Meaning) -> None:
         """Nothing to forget: the goal comes with the truth."""

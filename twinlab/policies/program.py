@@ -1,6 +1,7 @@
 """The rigid program: the task's steps at the nominal line's times, places and order, without perception."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -34,10 +35,13 @@ class Program:
         self._items: tuple[Item, ...] = tuple(i for name, b in nominal.bodies.items() for i in b.schedule(name, rng))
         self._skills: dict[str, Skill] = {s.what: rooms.build("skills", s.skill) for s in nominal.task.steps()}
         self._wait: Skill = rooms.build("skills", "wait")
-        belt = nominal.bodies[nominal.task.belt]
+        task: Any = nominal.task
+        belt: Any = nominal.bodies[task.belt]
+        self._task = task
         self._top = belt.region().low[2]
+        arm: Any = nominal.bodies["arm"]
         self._velocity = belt.speed * belt.direction()
-        self._home = np.array(nominal.bodies["arm"].home[:3])
+        self._home = np.array(arm.home[:3])
 
     def reset(self, seed: int, meaning: Meaning) -> None:
         """Begin with the first part."""
@@ -57,10 +61,10 @@ class Program:
             return self._bring(now, item, tick)
         at = np.array(item.pose[:3]) + self._velocity * (time - item.time)
         at[2] = self._top + item.height / 2
-        low, high = self.spec.task.window
-        where = at[self.spec.task.along]
+        low, high = self._task.window
+        where = at[self._task.along]
         if not low < where < high:
-            if time > item.time and (where - high) * self._velocity[self.spec.task.along] > 0:
+            if time > item.time and (where - high) * self._velocity[self._task.along] > 0:
                 self._next += 1  # too late for this one
             return self._wait.act(now, Aim(self._home))
         action = self._skills["target"].act(now, Aim(at, 0.0, tuple(self._velocity)))

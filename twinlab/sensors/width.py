@@ -20,4 +20,5 @@ class Width(Sensor):
     def read(self, name: str, moment: Moment, state: None, rng: np.random.Generator) -> tuple[Readings, None]:
         """The sum of the fingers' positions."""
         joints = moment.snapshot.joints[self.of]
-        return {name: np.float32(sum(joints.position[joints.names.index(j)] for j in self.joints)).reshape(())}, None
+        opening = sum(joints.position[joints.names.index(j)] for j in self.joints)
+        return {name: np.array(opening, np.float32)}, None

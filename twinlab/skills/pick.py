@@ -38,7 +38,7 @@ class Pick:
         aside = float(np.linalg.norm(at[:2] - now.tool[:2]))
         turned = abs((aim.yaw - now.tool[3] + np.pi) % (2 * np.pi) - np.pi)
         high = np.clip(self.steep * (aside - self.align) + 0.3 * max(0.0, turned - 0.1), 0.0, self.hover)
-        move = towards(now, at + [0, 0, high], aim.yaw, self.gain, self.speed)
+        move = towards(now, at + np.array([0, 0, high]), aim.yaw, self.gain, self.speed)
         move[:3] += velocity
         ready = aside < 2 * self.align and abs(now.tool[2] - at[2]) < self.depth
         return np.array([*move, -self.squeeze if ready else self.squeeze])

@@ -9,7 +9,7 @@ from pydantic import Field
 from twinlab import frames
 from twinlab.events import Event, Item
 from twinlab.language import Meaning
-from twinlab.readings import Readings, Variable
+from twinlab.readings import Kind, Readings, Role, Variable
 from twinlab.tasks import Stage, Step, Task
 
 _CLASSES = {"colour": ("red", "green", "blue"), "shape": ("cube", "cylinder")}
@@ -63,7 +63,7 @@ class Sort(Task):
     def variables(self, items: tuple[Item, ...]) -> tuple[Variable, ...]:
         """Truth of the part to handle next, of all parts, and the reward."""
         names = tuple(i.name for i in items)
-        pulse = ("bool", "1", "pulse", "truth")
+        pulse: tuple[str, str, Kind, Role] = ("bool", "1", "pulse", "truth")
         axes = ("x", "y", "z", "cos4yaw", "sin4yaw")
         on = "target_present"
         return (
@@ -96,7 +96,7 @@ class Sort(Task):
         moved = state.tool is not None and float(np.linalg.norm(tool - state.tool)) > _REST
         target = self._target(stage, held, state)
         truth = self._truth(stage, target, held)
-        truth["reward"] = np.float32(sum(_reward(e) for e in events)).reshape(())
+        truth["reward"] = np.array(sum(_reward(e) for e in events), np.float32)
         truth["busy"] = np.array(target is not None and (moved or target.name in held))
         return truth, tuple(events), replace(state, last=last, tool=tool)
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-import toy
 import torch
+import toy
 
 from twinlab.batches import Windows, fitted, hold, split_of
 from twinlab.errors import ModelError

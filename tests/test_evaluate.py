@@ -4,8 +4,8 @@ from functools import cache
 
 import numpy as np
 import pytest
-import toy
 import torch
+import toy
 
 from twinlab.batches import fitted, hold
 from twinlab.errors import ModelError

@@ -5,8 +5,8 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-import toy
 import torch
+import toy
 
 from twinlab.batches import Windows, fitted, hold
 from twinlab.errors import ModelError
@@ -28,7 +28,7 @@ def model(windows) -> WorldModel:
     return WorldModel(windows.signals, SMALL).eval()
 
 
-@pytest.fixture()
+@pytest.fixture
 def batch(windows):
     return windows.take([0, 20, 40])
 
@@ -167,7 +167,7 @@ def test_what_is_saved_is_what_is_loaded(model, batch, tmp_path):
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
 def test_a_missing_or_truncated_file_is_told(model, tmp_path, name):
-    with pytest.raises(ModelError, match="no config.json"):
+    with pytest.raises(ModelError, match=r"no config\.json"):
         WorldModel.load(tmp_path)
     model.save(tmp_path)
     whole = (tmp_path / name).read_bytes()

@@ -3,8 +3,8 @@
 import json
 
 import pytest
-import toy
 import torch
+import toy
 
 from twinlab.errors import ModelError
 from twinlab.model import Size, WorldModel

@@ -29,7 +29,7 @@ class Straying:
     spec: SceneSpec = field(default_factory=lambda: read_scene("sorting"))
     every: float = 3.0
     longest: float = 4.0
-    low: tuple[float, float, float] = (0.4, -0.3, 0.12)
+    low: tuple[float, float, float] = (0.4, -0.1, 0.12)
     high: tuple[float, float, float] = (0.6, 0.45, 0.32)
     sees_truth: bool = True
     sees_pictures: bool = False

@@ -79,7 +79,7 @@ class Sort(Task):
             Variable("reward", (), (), "float32", "1", "vector", "truth"),
             Variable("busy", (), (), *pulse),
             Variable("part_pose", ("part", "pose_axis"), (len(names), 7), "float32", "m", "pose", "truth"),
-            Variable("part_present", ("part",), (len(names),), *pulse, names),
+            Variable("part_present", ("part",), (len(names),), "bool", "1", "mask", "truth", names),
         )
 
     def observe(self, stage: Stage, state: Progress | None) -> tuple[Readings, tuple[Event, ...], Progress]:

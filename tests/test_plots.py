@@ -1,0 +1,101 @@
+"""Figures: each draws, and says what is on its axes and in which unit."""
+
+import io
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import toy
+import xarray as xr
+from matplotlib.figure import Figure
+from PIL import Image
+
+from twinlab import plots
+from twinlab.cell import Cell
+from twinlab.kpi import UNITS
+from twinlab.model import Size
+from twinlab.score import summary
+from twinlab.train import Fit, fit
+
+mpl.use("Agg")
+SMALL = Fit(steps=2, batch=4, window=4, horizon=5, starts=2, every=2, size=Size(32, 32, 8, 2, 2))
+
+
+def drawn(figure: Figure) -> np.ndarray:
+    """The colours (row, column, 3) of the figure as a file, from 0 to 255."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    return np.asarray(Image.open(file).convert("RGB"))
+
+
+def shown(axes) -> np.ndarray:
+    return np.asarray(axes.get_images()[0].get_array())
+
+
+def test_cameras_show_colour_depth_in_metres_and_mask_of_each(sorting):
+    with Cell(sorting) as cell:
+        figure = plots.cameras(cell)
+        frame = cell.picture("wrist")
+    titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
+    kinds = ("rgb", "depth", "mask (truth)")
+    assert titles == [f"{camera} {kind}" for camera in ("overhead", "wrist") for kind in kinds]
+    assert [axes.get_ylabel() for axes in figure.axes if axes.get_label() == "<colorbar>"] == ["m", "m"]
+    rgb, depth, mask = (shown(axes) for axes in figure.axes[3:6])
+    assert (rgb == frame.rgb).all() and (mask == frame.mask).all()
+    assert np.array_equal(np.ma.filled(depth, np.inf), np.where(np.isnan(frame.depth), np.inf, frame.depth))
+    assert drawn(figure).std() > 10
+
+
+def test_an_episode_shows_readings_with_units_labels_and_events(small_episode):
+    figure = plots.episode(small_episode)
+    tcp, width, wrench = figure.axes
+    assert (tcp.get_ylabel(), width.get_ylabel()) == ("tcp\n[m m m rad]", "width\n[m]")
+    assert wrench.get_ylabel().startswith("wrench\n[")
+    assert wrench.get_xlabel().startswith("time [s]")
+    assert [t.get_text() for t in tcp.get_legend().get_texts()] == small_episode["tcp"].attrs["labels"]
+    assert (tcp.get_lines()[2].get_ydata() == small_episode["tcp"].values[:, 2]).all()
+    assert drawn(figure).std() > 10
+
+
+def test_events_are_lines_where_they_happened(small_episode):
+    times = {"event_time": ("event", [1.0, 2.0]), "event_kind": ("event", ["picked", "spawned"])}
+    few = small_episode.drop_dims("event").assign(times)
+    (axes,) = plots.episode(few, names=("width",)).axes
+    assert [line.get_xdata()[0] for line in axes.get_lines()[1:]] == [1.0]
+
+
+def test_foresight_shows_real_beside_foreseen_at_each_time_ahead():
+    episode = toy.episode(0, ticks=30)
+    model = fit([episode], SMALL)
+    figure = plots.foresight(model, episode, at=12, ahead=(2, 5))
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles[:4] == [
+        "top_rgb\nreal, 0.1 s", "top_rgb\nforeseen, 0.1 s", "top_rgb\nreal, 0.25 s", "top_rgb\nforeseen, 0.25 s",
+    ]  # fmt: skip
+    assert [t.partition("\n")[0] for t in titles[4:]] == ["top_depth"] * 4
+    assert (shown(figure.axes[2]) == episode["top_rgb"].values[12 + 5]).all()
+    assert shown(figure.axes[1]).shape == episode["top_rgb"].shape[1:]
+    assert drawn(figure).std() > 10
+
+
+@pytest.fixture
+def scores() -> xr.Dataset:
+    def one(policy: str, correct: list[float]) -> xr.Dataset:
+        values = {name: ("seed", np.array(correct)) for name in UNITS} | {"items": ("seed", [4, 4])}
+        return xr.Dataset(values, coords={"seed": [60_000, 60_001]}, attrs={"policy": policy})
+
+    return summary({"still": one("still", [0, 0]), "expert": one("expert", [0.5, 1])})
+
+
+def test_scores_show_means_with_intervals_units_and_a_bar_a_policy(scores):
+    figure = plots.scores(scores, ("correct", "throughput"))
+    assert [axes.get_xlabel() for axes in figure.axes] == ["correct [1]", "throughput [1/h]"]
+    correct = figure.axes[0]
+    assert [bar.get_width() for bar in correct.patches] == [0, 0.75]
+    assert [t.get_text() for t in correct.get_yticklabels()] == ["still", "expert"]
+    (intervals,) = correct.containers[1].lines[2]
+    ends = [segment[:, 0].tolist() for segment in intervals.get_segments()]
+    assert ends[1] == pytest.approx([0.5, 1])
+    assert figure not in map(plt.figure, plt.get_fignums())  # a notebook would show it twice
+    assert drawn(figure).std() > 10

@@ -1,0 +1,97 @@
+"""What every way to act keeps to, over every file of policies/."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from twinlab import rooms
+from twinlab.episodes import record
+from twinlab.errors import ModelError
+from twinlab.model import Size
+from twinlab.train import Fit, fit
+
+NAMES = rooms.names("policies")
+LEARNED = ("cloned", "planned")
+SMALL = Fit(steps=4, batch=4, window=4, horizon=5, starts=2, every=4, size=Size(32, 32, 8, 2, 2))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory, blind_cell, blind_spec) -> str:
+    """The folder of a model that has learnt next to nothing, on readings without pictures."""
+    expert = rooms.build("policies", "expert", spec=blind_spec)
+    folder = tmp_path_factory.mktemp("model")
+    fit([record(blind_cell, expert, 60, seed, noise=0.1) for seed in (0, 1)], SMALL, folder)
+    return str(folder)
+
+
+@pytest.fixture(params=NAMES)
+def policy(request, blind_spec, model):
+    fields = {} if request.param == "still" else {"spec": blind_spec}
+    return rooms.build("policies", request.param, **fields, **({"model": model} if request.param in LEARNED else {}))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_policy_has_a_default_for_every_field_and_says_what_it_sees(name):
+    policy = rooms.build("policies", name)
+    assert policy.sees_truth == (name in ("expert", "straying"))
+    assert policy.sees_pictures == (name in LEARNED)
+
+
+def test_actions_have_the_lines_shape_and_keep_its_limits(policy, blind_cell):
+    limits = np.array([a.high for a in blind_cell.actuators])
+    readings = blind_cell.reset(3)
+    policy.reset(3, blind_cell.spec.task.meaning())
+    for _ in range(12 if policy.__class__.__name__ == "Planned" else 110):
+        action = policy({**readings, **blind_cell.truth} if policy.sees_truth else readings)
+        assert action.shape == limits.shape and np.isfinite(action).all()
+        assert (np.abs(action) <= limits + 1e-6).all()
+        readings = blind_cell.step(action)
+
+
+def test_readings_and_truth_are_left_as_they_were(policy, blind_cell):
+    readings = blind_cell.reset(3)
+    policy.reset(3, blind_cell.spec.task.meaning())
+    shown = {**readings, **blind_cell.truth} if policy.sees_truth else dict(readings)
+    before = {name: value.copy() for name, value in shown.items()}
+    policy(shown)
+    assert set(shown) == set(before)
+    assert all((shown[name] == value).all() for name, value in before.items())
+
+
+def test_the_same_seed_gives_the_same_actions_whatever_came_before(policy, blind_cell):
+    one, _, two = (record(blind_cell, policy, 6, seed, keep=()) for seed in (3, 4, 3))
+    assert (one["action"] == two["action"]).all()
+
+
+def test_who_strays_acts_as_the_expert_until_he_strays(blind_cell, blind_spec):
+    straying = rooms.build("policies", "straying", spec=blind_spec)
+    episode = record(blind_cell, straying, 120, 2, teacher=rooms.build("policies", "expert", spec=blind_spec), keep=())
+    same = (episode["action"] == episode["intent"]).all("actuator").values
+    assert 0 < same.mean() < 1
+    never = replace(straying, every=1e9)
+    taught = record(blind_cell, never, 60, 2, teacher=rooms.build("policies", "expert", spec=blind_spec), keep=())
+    assert (taught["action"] == taught["intent"]).all()
+
+
+def test_a_planner_draws_from_the_seed(blind_cell, blind_spec, model):
+    planned, readings = rooms.build("policies", "planned", spec=blind_spec, model=model), blind_cell.reset(0)
+    actions = []
+    for seed in (0, 1):
+        planned.reset(seed, blind_spec.task.meaning())
+        actions.append(planned(readings))
+    assert (actions[0] != actions[1]).any()
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_without_a_model_nobody_acts_by_one(name, tmp_path, blind_spec):
+    policy = rooms.build("policies", name, spec=blind_spec, model=str(tmp_path))
+    with pytest.raises(ModelError, match=r"no config\.json"):
+        policy.reset(0, blind_spec.task.meaning())
+
+
+def test_a_goal_that_the_model_does_not_know_is_told(blind_cell, blind_spec, model):
+    cloned = rooms.build("policies", "cloned", spec=blind_spec, model=model)
+    cloned.reset(0, replace(blind_spec.task.meaning(), attribute="weight"))
+    with pytest.raises(ModelError, match=r"has no head 'target_weight'; it has .*'target_colour'"):
+        cloned(blind_cell.reset(0))

@@ -1,0 +1,146 @@
+"""The main job, as small as it gets: all the way through, not twice, and its report opens from a file."""
+
+import re
+import shutil
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tomli_w
+import xarray as xr
+from conftest import blind_tables
+
+from twinlab import quickstart
+from twinlab.kpi import UNITS
+from twinlab.model import Size, WorldModel
+from twinlab.quickstart import Outcome, Quickstart
+from twinlab.scene import FOLDERS, read_scene
+from twinlab.train import Fit
+
+FIT = Fit(steps=2, batch=4, window=4, horizon=5, starts=2, every=1, size=Size(32, 32, 8, 2, 2))
+RUNS = (("still", 2), ("cloned", 1))
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory) -> Quickstart:
+    """The sorting line with one small camera, and the shortest job on it."""
+    folder: Path = tmp_path_factory.mktemp("quickstart")
+    full = tomllib.loads((FOLDERS[0] / "sorting.toml").read_text(encoding="utf-8"))
+    tables = blind_tables()
+    tables["cameras"] = {"overhead": full["cameras"]["overhead"] | {"width": 32, "height": 16}}
+    tables["sensors"] |= {name: full["sensors"][name] for name in ("overhead_rgb", "overhead_depth")}
+    (folder / "small.toml").write_text(tomli_w.dumps(tables), encoding="utf-8")
+    return Quickstart(
+        scene=str(folder / "small.toml"),
+        folder=str(folder / "job"),
+        ticks=115,
+        training=2,
+        validation=1,
+        held_out=1,
+        noises=(0.0, 0.1),
+        runs=RUNS,
+        workers=1,
+        fit=FIT,
+    )
+
+
+def ran(job: Quickstart) -> tuple[Outcome, list[str]]:
+    """What the job gave, and the stages that it told of, each once."""
+    told: list[str] = []
+    outcome = quickstart.run(job, lambda stage, done, of: told.append(stage))
+    return outcome, list(dict.fromkeys(told))
+
+
+@pytest.fixture(scope="module")
+def first(job) -> tuple[Outcome, list[str]]:
+    return ran(job)
+
+
+@pytest.fixture(scope="module")
+def outcome(first) -> Outcome:
+    return first[0]
+
+
+def test_the_job_goes_all_the_way_through(first):
+    assert first[1] == ["record", "train", "foresee", "score still", "score cloned"]
+
+
+def test_episodes_are_of_the_wanted_seeds_policies_and_noises_and_taught_by_the_expert(outcome):
+    found = {a["seed"]: (a["policy"], a["noise"], a["ticks"]) for a in outcome.store.attrs()}
+    assert found == {
+        0: ("expert", 0.0, 115),
+        1: ("straying", 0.1, 115),
+        50_000: ("straying", 0.0, 115),
+        65_000: ("expert", 0.1, 115),
+    }
+    assert outcome.store.verify() == []
+
+
+def test_the_model_was_trained_on_training_seeds_only(outcome):
+    data = outcome.model.card["Data"]
+    assert data["train seeds"] == [0, 1] and data["val seeds"] == [50_000]
+    assert outcome.model.card["Settings"]["steps"] == 2
+
+
+def test_what_is_foreseen_and_perceived_is_of_held_out_episodes(outcome):
+    assert (outcome.foreseen.attrs["episodes"], outcome.perceived.attrs["episodes"]) == (1, 1)
+    assert outcome.foreseen["predictor"].values.tolist() == ["model", "nothing changes", "linear"]
+    assert np.isfinite(outcome.foreseen["mean"]).all()
+
+
+def test_every_policy_is_scored_on_its_number_of_test_seeds(outcome):
+    assert dict(zip(outcome.summary["policy"].values, outcome.summary["seeds"].values, strict=True)) == dict(RUNS)
+    assert set(UNITS) - {"items"} <= set(outcome.summary.data_vars)
+    assert float(outcome.summary["throughput"].sel(policy="still", statistic="mean")) == 0
+
+
+def test_the_run_that_is_shown_is_the_cloned_policys_on_a_test_seed(outcome):
+    told = outcome.shown.attrs
+    assert (told["policy"], told["seed"], outcome.shown.sizes["time"]) == ("cloned", 60_000, 115)
+
+
+def test_what_is_done_is_not_done_again(job, first):
+    again, told = ran(job)
+    assert told == ["foresee"]
+    assert len(again.store) == len(first[0].store)
+    for name in ("foreseen", "perceived", "summary", "shown"):
+        xr.testing.assert_identical(getattr(again, name), getattr(first[0], name))
+
+
+def test_other_runs_and_other_training_do_only_what_they_change(job, first, tmp_path):
+    copy = shutil.copytree(job.folder, tmp_path / "copy")
+    other = replace(
+        job, folder=str(copy), runs=(("still", 2), ("program", 1), ("cloned", 1)), fit=replace(FIT, steps=3)
+    )
+    outcome, told = ran(other)
+    assert told == ["train", "foresee", "score program", "score cloned"]
+    assert outcome.model.card["Settings"]["steps"] == 3
+    xr.testing.assert_identical(outcome.summary.sel(policy="still"), first[0].summary.sel(policy="still"))
+
+
+def test_the_report_is_one_file_that_asks_nobody(job, outcome):
+    page = quickstart.report_of(job, outcome)
+    assert page == Path(job.folder) / "report.html"
+    text = page.read_text(encoding="utf-8")
+    assert not re.search(r"""(src|href)\s*=\s*["']?\s*(https?:)?//""", text)
+    assert "default-src 'none'" in text
+    for word in ("<h1>twinlab: Sorting cell</h1>", "nothing changes", "cloned", "still", read_scene(job.scene).digest):
+        assert word in text, word
+    assert text.count("data:image/") >= 3  # scores, foresight, an episode
+
+
+def test_what_is_kept_is_the_model_and_its_scores(job, outcome, tmp_path):
+    folder = quickstart.keep(job, outcome, tmp_path / "kept" / "here")
+    assert sorted(p.name for p in folder.iterdir()) == ["card.md", "config.json", "model.safetensors", "scores.json"]
+    xr.testing.assert_identical(quickstart.kept_scores(folder), outcome.summary)
+    kept = WorldModel.load(folder)
+    assert all((a == b).all() for a, b in zip(kept.parameters(), outcome.model.parameters(), strict=True))
+
+
+def test_a_policy_is_found_by_name_with_line_and_model(job, tmp_path):
+    spec = read_scene(job.scene)
+    assert quickstart.acting("still", spec, tmp_path).actuators == 5
+    assert quickstart.acting("expert", spec, tmp_path).spec == spec
+    assert quickstart.acting("planned", spec, tmp_path).model == str(tmp_path)

@@ -1,0 +1,251 @@
+"""The world: physics that repeats to the bit, moving surfaces, and names that are checked."""
+
+import numpy as np
+import pybullet
+import pytest
+
+from twinlab import frames, meshes
+from twinlab.cell import Cell
+from twinlab.errors import MeshError, WorldError
+from twinlab.frames import IDENTITY, pose
+from twinlab.snapshot import Piece
+from twinlab.world import World
+
+GREY = (0.5, 0.5, 0.5)
+PANDA = "franka_panda/panda.urdf"
+FRANKA = [f"panda_joint{i}" for i in range(1, 8)]
+BENT = dict(zip(FRANKA, (0, -0.3, 0, -2.2, 0, 1.9, 0.785), strict=True))
+
+
+def box(*size: float) -> list[Piece]:
+    return [Piece(meshes.box(size), IDENTITY, GREY)]
+
+
+@pytest.fixture
+def world():
+    with World() as world:
+        yield world
+
+
+@pytest.fixture(scope="module")
+def robot():
+    with World() as world:
+        world.load("arm", PANDA, IDENTITY)
+        yield world
+
+
+def clients() -> set[int]:
+    return {i for i in range(64) if pybullet.isConnected(i)}
+
+
+def test_a_box_falls_as_far_as_gravity_says(world):
+    world.add("part", box(0.1, 0.1, 0.1), pose((0, 0, 10)), mass=1)
+    for _ in range(120):
+        world.step()
+    assert world.time == pytest.approx(0.5)
+    assert 10 - world.pose("part")[2] == pytest.approx(9.81 * 0.5**2 / 2, rel=0.02)
+
+
+def test_a_body_without_mass_stays_for_ever(world):
+    world.add("wall", box(0.1, 0.1, 0.1), pose((0, 0, 10)))
+    world.step()
+    assert (world.pose("wall") == pose((0, 0, 10))).all()
+
+
+def test_the_table_carries_exactly_the_weight_that_lies_on_it(world):
+    world.add("table", box(1, 1, 0.1), pose((0, 0, 0.05)))
+    world.add("part", box(0.1, 0.1, 0.1), pose((0, 0, 0.15)), mass=2)
+    for _ in range(120):
+        world.step()
+    found = world.contacts("part")
+    assert set(found.links) == {"part"} and set(found.others) == {"table"}
+    assert found.force.sum() == pytest.approx(2 * 9.81, rel=0.02)
+    assert np.abs(found.depth).max() < 0.002
+    assert world.contacts("table").force.sum() == pytest.approx(found.force.sum())
+
+
+@pytest.mark.parametrize("substeps", [1, 2])
+@pytest.mark.parametrize("velocity", [(0.1, 0, 0), (0, -0.4, 0), (0.3, 0.4, 0)])
+def test_what_lies_on_a_moving_surface_runs_at_exactly_its_speed_and_the_surface_stays(velocity, substeps):
+    home = pose((0.3, 0.2, 0.05), 0.4)
+    with World(substeps=substeps) as world:
+        world.add("belt", box(3, 3, 0.1), home, friction=0.9)
+        world.add("part", box(0.04, 0.04, 0.04), pose((0.3, 0.2, 0.12)), mass=0.1, friction=0.8)
+        world.surface("belt", np.array(velocity))
+        for _ in range(120):
+            world.step()
+        start = world.pose("part")[:3]
+        for _ in range(240):
+            world.step()
+        assert world.pose("part")[:3] - start == pytest.approx(velocity, abs=0.001)
+        assert (world.pose("belt") == home).all()
+        speed = float(np.linalg.norm(velocity))
+        assert world.travel("belt") == pytest.approx((speed * 1.5, speed))
+        assert world.surface_velocity("belt") == velocity
+
+
+def test_a_surface_keeps_its_travel_when_its_speed_changes(world):
+    world.add("belt", box(1, 1, 0.1), IDENTITY)
+    for speed in (0.1, 0.3):
+        world.surface("belt", np.array([speed, 0, 0]))
+        for _ in range(240):
+            world.step()
+    assert world.travel("belt") == pytest.approx((0.4, 0.3))
+
+
+def tumble(world: World) -> bytes:
+    """Where five boxes are that fell on each other."""
+    world.reset()
+    world.add("table", box(1, 1, 0.1), IDENTITY)
+    for i in range(5):
+        world.add(f"part{i}", box(0.05, 0.06, 0.07), frames.from_euler((0.01 * i, 0, 0.2 + 0.1 * i), (i, 1, 0)), mass=1)
+    for _ in range(240):
+        world.step()
+    return world.snapshot().poses.tobytes()
+
+
+def test_the_same_fall_gives_the_same_bits_in_a_new_world_and_after_a_reset(world):
+    with World() as other:
+        assert tumble(world) == tumble(other) == tumble(world)
+
+
+def test_a_reset_empties_the_world_and_its_clock(world):
+    world.add("part", box(1, 1, 1), IDENTITY)
+    world.step()
+    world.reset()
+    assert (world.bodies, world.time, world.snapshot().links) == ((), 0.0, ())
+
+
+def test_a_body_that_is_placed_lies_there_at_rest_with_its_new_mass(world):
+    world.add("table", box(1, 1, 0.1), pose((0, 0, -0.05)))
+    world.add("part", box(0.1, 0.1, 0.1), pose((0, 0, -10)))
+    world.place("part", pose((0.2, 0.3, 0.05), 0.5), mass=3)
+    assert world.pose("part") == pytest.approx(pose((0.2, 0.3, 0.05), 0.5))
+    for _ in range(120):
+        world.step()
+    assert world.contacts("part").force.sum() == pytest.approx(3 * 9.81, rel=0.02)
+
+
+def test_rays_end_where_they_meet_something(world):
+    world.add("block", box(1, 1, 0.5), IDENTITY)
+    shares = world.rays(np.array([[0, 0, 1], [0, 0, 1], [5, 5, 1.0]]), np.array([[0, 0, 0], [1, 0, 1], [5, 5, 0.0]]))
+    assert shares == pytest.approx([0.75, 1, 1])
+
+
+def test_a_snapshot_stays_as_it_was_when_the_world_moves_on(world):
+    world.add("part", box(0.1, 0.1, 0.1), pose((0, 0, 1)), mass=1)
+    before = world.snapshot()
+    for _ in range(24):
+        world.step()
+    assert before.pose("part")[2] == 1.0 and before.time == 0.0
+    assert world.snapshot().pose("part")[2] < 0.99
+    assert world.snapshot().visuals is before.visuals
+
+
+def test_the_snapshot_names_every_link_and_agrees_with_pybullet(robot):
+    robot.set_joints("arm", BENT)
+    snapshot = robot.snapshot()
+    assert snapshot.links[0] == "arm" and len(snapshot.links) == len(snapshot.poses) == 13
+    state = pybullet.getLinkState(0, snapshot.links.index("arm/panda_hand") - 1, False, True, robot.client)
+    assert snapshot.pose("arm/panda_hand") == pytest.approx([*state[4], *state[5]])
+    assert snapshot.pose("arm/panda_hand") == pytest.approx(robot.pose("arm/panda_hand"))
+    joints = snapshot.joints["arm"]
+    closed = {"panda_finger_joint1": 0.0, "panda_finger_joint2": 0.0}
+    assert dict(zip(joints.names, joints.position, strict=True)) == pytest.approx({**BENT, **closed})
+
+
+@pytest.mark.parametrize("target", [(0.5, 0.1, 0.3), (0.4, -0.4, 0.2), (0.3, 0.5, 0.4)])
+def test_inverse_kinematics_bring_the_tool_where_it_was_asked_to(robot, target):
+    wanted = frames.from_euler(target, (np.pi, 0, 0.3))
+    robot.set_joints("arm", BENT)
+    for _ in range(5):
+        found = robot.inverse("arm", "panda_grasptarget", wanted, robot.joints("arm").position, BENT)
+        robot.set_joints("arm", dict(zip(FRANKA, found[:7], strict=True)))
+    reached = robot.pose("arm/panda_grasptarget")
+    assert reached[:3] == pytest.approx(target, abs=0.002)
+    assert frames.yaw(reached) == pytest.approx(0.3, abs=0.01)
+
+
+def test_motors_lead_joints_to_their_targets(world):
+    world.load("arm", PANDA, IDENTITY)
+    world.set_joints("arm", BENT)
+    for _ in range(240):
+        world.drive("arm", {**BENT, "panda_joint1": 0.4}, dict.fromkeys(BENT, 87.0))
+        world.step()
+    position = dict(zip(world.joints("arm").names, world.joints("arm").position, strict=True))
+    assert position["panda_joint1"] == pytest.approx(0.4, abs=0.01)
+    assert position["panda_joint4"] == pytest.approx(-2.2, abs=0.01)
+
+
+# ---- what is wrong is said
+
+
+@pytest.mark.parametrize(
+    ("ask", "words"),
+    [
+        (lambda w: w.pose("amr"), "no body 'amr'; there are ['arm']. Did you mean 'arm'?"),
+        (lambda w: w.pose("arm/panda_hnd"), "no link 'panda_hnd'"),
+        (lambda w: w.reaction("arm/panda_hnd"), "Did you mean 'panda_hand'?"),
+        (lambda w: w.set_joints("arm", {"panda_joint": 0.1}), "no joint 'panda_joint'"),
+        (lambda w: w.pad("arm", ["finger"], 1.0, 0.0), "no link 'finger'"),
+        (lambda w: w.travel("arm"), "no moving surface 'arm'; there are []."),
+        (lambda w: w.add("arm", box(1, 1, 1), IDENTITY), "two bodies are called 'arm'"),
+    ],
+)
+def test_an_unknown_name_is_an_error_that_says_what_there_is(robot, ask, words):
+    with pytest.raises(WorldError) as told:
+        ask(robot)
+    assert words in str(told.value)
+
+
+def test_a_body_of_several_pieces_is_made_of_boxes_only(world):
+    pieces = [*box(1, 1, 1), Piece(meshes.cylinder(0.1, 0.1), IDENTITY, GREY)]
+    with pytest.raises(WorldError, match="bin: a body of several pieces can be made of boxes only"):
+        world.add("bin", pieces, IDENTITY)
+
+
+def urdf(folder, mesh: str):
+    shape = f'<visual><geometry><mesh filename="{mesh}"/></geometry></visual>'
+    path = folder / "robot.urdf"
+    path.write_text(f'<robot name="r"><link name="base">{shape}</link></robot>', encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("mesh", ["gone.stl", "package://gone.stl", "meshes/gone.stl"])
+def test_a_missing_mesh_is_named_with_the_file_that_wants_it(world, tmp_path, mesh):
+    with pytest.raises(MeshError) as told:
+        world.load("arm", str(urdf(tmp_path, mesh)), IDENTITY)
+    assert str(told.value).startswith("arm: ")
+    assert "robot.urdf" in str(told.value) and f"names the mesh {mesh.removeprefix('package://')!r}" in str(told.value)
+    assert world.bodies == ()
+
+
+def test_a_robot_file_that_is_not_there_or_no_xml_is_named(world, tmp_path):
+    with pytest.raises(MeshError, match=r"arm: no robot file '.*pybullet_data/nowhere\.urdf'"):
+        world.load("arm", "nowhere.urdf", IDENTITY)
+    broken = tmp_path / "broken.urdf"
+    broken.write_text("<robot", encoding="utf-8")
+    with pytest.raises(MeshError, match=r"broken\.urdf' is not XML"):
+        world.load("arm", str(broken), IDENTITY)
+
+
+def test_a_world_is_one_client_and_gives_it_back_once(blind_spec):
+    before = clients()
+    with World() as world:
+        assert clients() - before == {world.client}
+    assert clients() == before
+    world.close()
+    assert clients() == before
+    with pytest.raises(WorldError, match="closed"):
+        world.pose("part")
+    with Cell(blind_spec) as cell:
+        cell.reset(1)
+        assert clients() - before == {cell.world.client}
+    assert clients() == before
+
+
+def test_a_cell_that_cannot_be_built_gives_its_client_back(blind_spec):
+    before = clients()
+    with pytest.raises(MeshError):
+        Cell(blind_spec.change({"arm.robot": "nowhere.urdf"}))
+    assert clients() == before

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -40,7 +41,9 @@ def record(
     ticks: Annotated[int, typer.Option(min=1, help="length of each")] = 600,
     seed: Annotated[int, typer.Option(min=0, help="of the first")] = 0,
     noise: Annotated[float, typer.Option(min=0, help="disturbance, share of the limits")] = 0.0,
-    model: Annotated[Path, typer.Option(help="folder of the model, for policies that need one")] = Path("data/models"),
+    model: Annotated[Path, typer.Option(help="folder of the model, if the policy needs one")] = Path(
+        "data/models/sorting"
+    ),
     workers: Workers = 2,
 ) -> None:
     """Record episodes into a store; those that it holds already are not recorded again."""
@@ -53,12 +56,12 @@ def record(
             store, spec, acting(policy, spec, model), range(seed, seed + episodes), ticks, noise, workers,
             lambda n, of: tell("record", n, of),
         )  # fmt: skip
-    console.print(f"{found!r}")
+    console.print(repr(found), markup=False, soft_wrap=True)
 
 
 @app.command()
 def train(
-    store: Annotated[Path, typer.Argument(help="folder of the store")],
+    store: Annotated[Path, typer.Argument(help="folder of the store", exists=True, file_okay=False)],
     out: Annotated[Path, typer.Option(help="folder of the model")] = Path("data/runs/model"),
     steps: Annotated[int, typer.Option(min=1, help="training steps")] = 1500,
     seed: Annotated[int, typer.Option(help="of first weights and draws")] = 0,
@@ -69,7 +72,7 @@ def train(
 
     with _bars() as tell:
         fit(EpisodeStore(store), Fit(steps=steps, seed=seed), out, lambda n, of, _: tell("train", n, of))
-    console.print(f"trained: {out}")
+    console.print(f"trained: {out}", markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -112,7 +115,7 @@ def quickstart(
     console.print(table(outcome.foreseen), highlight=False)
     console.print(table(outcome.perceived), highlight=False)
     _print_scores(outcome.summary)
-    console.print(f"report: {main_job.report_of(job, outcome)}")
+    console.print(f"report: {main_job.report_of(job, outcome)}", markup=False, soft_wrap=True)
     if keep is not None:
         console.print(f"kept: {main_job.keep(job, outcome, keep)}")
 
@@ -126,7 +129,7 @@ def doctor() -> None:
     table = Table("what", "found", "what to do")
     for one in findings:
         mark = "[green]ok[/]" if one.good else "[red]missing[/]" if one.needed else "[yellow]missing[/]"
-        table.add_row(f"{mark} {one.what}", one.found, "" if one.good else one.cure)
+        table.add_row(f"{mark} {one.what}", escape(one.found), "" if one.good else escape(one.cure))
     console.print(table)
     if any(one.needed and not one.good for one in findings):
         raise typer.Exit(1)
@@ -137,7 +140,8 @@ def main() -> None:
     try:
         app()
     except TwinlabError as told:
-        Console(stderr=True).print(f"[red]{type(told).__name__}[/]: {told}", markup=True, highlight=False)
+        line = f"[red]{type(told).__name__}[/]: {escape(str(told))}"
+        Console(stderr=True).print(line, highlight=False, soft_wrap=True)
         sys.exit(1)
 
 
@@ -166,7 +170,7 @@ def _print_scores(found: object) -> None:
     from twinlab.score import rows
 
     lines = rows(found)  # type: ignore[arg-type]
-    table = Table(*lines[0], title="mean over test seeds [95 % interval]")
-    for line in lines:
-        table.add_row(*line.values())
+    table = Table("", *(line["policy"] for line in lines), title="mean over test seeds, 95 % interval")
+    for name in list(lines[0])[1:]:
+        table.add_row(escape(name), *(line[name].replace(" [", "\n[").replace("[", "\\[") for line in lines))
     console.print(table)

@@ -39,8 +39,8 @@ def collect(
     """
     store = EpisodeStore(path)
     same = {"scene_digest": spec.digest, "policy": policy_name(policy), "noise": float(noise), "ticks": ticks}
-    there = {found["seed"] for found in store.attrs() if all(found[k] == v for k, v in same.items())}
-    wanted = [seed for seed in seeds if seed not in there]
+    there = {found.get("seed") for found in store.attrs() if all(found.get(k) == v for k, v in same.items())}
+    wanted = [seed for seed in dict.fromkeys(seeds) if seed not in there]
     jobs = [(str(path), spec, policy, ticks, seed, noise, teacher) for seed in wanted]
     for done, _ in enumerate(spread(_one, jobs, workers), 1):
         if progress is not None:

@@ -10,7 +10,7 @@ import xarray as xr
 
 import twinlab
 from twinlab.cell import Cell
-from twinlab.errors import CellError
+from twinlab.errors import ActionError, CellError
 from twinlab.language import Meaning
 from twinlab.readings import Readings, Variable
 
@@ -93,8 +93,8 @@ def record(
         for name, row in rows.items():
             row.append(seen[name])
         times.append(cell.time)
-        wish = np.asarray(policy(seen if policy.sees_truth else readings), np.float32)
-        intent = wish if teacher is None else teacher(seen if teacher.sees_truth else readings)
+        wish = _asked(policy, seen if policy.sees_truth else readings, limits.shape)
+        intent = wish if teacher is None else _asked(teacher, seen if teacher.sees_truth else readings, limits.shape)
         push = 0.9 * push + noise * np.sqrt(1 - 0.9**2) * limits * rng.normal(size=len(limits))
         readings = cell.step(wish + push)
         intents.append(intent)
@@ -104,6 +104,14 @@ def record(
     values = {name: np.stack(column) for name, column in rows.items()}
     values |= {"action": np.stack(actions), "intent": np.clip(np.stack(intents), -limits, limits).astype(np.float32)}
     return _dataset(cell, policy, kept, values, np.array(times), noise)
+
+
+def _asked(policy: Policy, readings: Readings, shape: tuple[int, ...]) -> np.ndarray:
+    """The set-points that a policy wants; a wrong shape would be broadcast when noise is added."""
+    wish = np.asarray(policy(readings), np.float32)
+    if wish.shape != shape:
+        raise ActionError(f"policy {policy_name(policy)!r}: its action came with shape {wish.shape}, wanted {shape}")
+    return wish
 
 
 def _dataset(
@@ -132,7 +140,7 @@ def _dataset(
     plain = {"kind": "event", "role": "truth"}
     out["event_time"] = ("event", np.array([e.time for e in events], float), {"units": "s", **plain})
     for key in ("kind", "item", "place"):
-        text = np.array([getattr(e, key) for e in events], dtype="<U32")
+        text = np.array([getattr(e, key) for e in events], dtype=str)
         out[f"event_{key}"] = ("event", text, {"units": "1", **plain})
     out["event_right"] = ("event", np.array([e.right for e in events], bool), {"units": "1", **plain})
     return out.assign_attrs(_provenance(cell, policy, noise))

@@ -84,10 +84,9 @@ def run(job: Quickstart, tell: Tell) -> Outcome:
     folder, spec = Path(job.folder), read_scene(job.scene)
     store = recorded(job, spec, tell)
     model = trained(job, store, tell)
-    splits = {name: store.select(seeds=seeds) for name, seeds in _seeds(job).items()}
-    held_out = [store[i] for i in splits["held_out"]]
+    held_out = [store[i] for i in chosen(job, spec, store, "held_out")]
     tell("foresee", 0, 2)
-    foreseen = foresee(model, held_out, [store[i] for i in splits["training"]])
+    foreseen = foresee(model, held_out, [store[i] for i in chosen(job, spec, store, "training")])
     tell("foresee", 1, 2)
     perceived = localise(model, held_out)
     tell("foresee", 2, 2)
@@ -104,11 +103,12 @@ def report_of(job: Quickstart, outcome: Outcome) -> Path:
     with Cell(spec) as cell:
         cell.reset(_TEST)
         view = SceneView(cell.snapshot()).replay(outcome.shown["time"], outcome.shown["link_pose"])
-    held_out = outcome.store[outcome.store.select(seeds=_seeds(job)["held_out"])[0]]
+    held_out = outcome.store[chosen(job, spec, outcome.store, "held_out")[0]]
     mean = outcome.summary["correct"].sel(statistic="mean")
+    at = min(100, job.ticks - 11)  # the figure shows up to 10 ticks ahead
     sections = {
         "How well each way of controlling the line did": [rows(outcome.summary), plots.scores(outcome.summary)],
-        "What the model foresees": [_errors(outcome.foreseen), plots.foresight(outcome.model, held_out, at=100)],
+        "What the model foresees": [_errors(outcome.foreseen), plots.foresight(outcome.model, held_out, at)],
         "What the model perceives, from readings only": [_distances(outcome.perceived), _accuracies(outcome.perceived)],
         "A recorded episode": plots.episode(held_out),
     }
@@ -142,28 +142,35 @@ def kept_scores(folder: str | Path) -> xr.Dataset:
 def recorded(job: Quickstart, spec: SceneSpec, tell: Tell) -> EpisodeStore:
     """The store with all episodes of the job: two thirds stray, all are taught by the expert, noise takes turns."""
     path, expert = Path(job.folder) / "store", acting("expert", spec, Path())
-    seeds = [s for part in _seeds(job).values() for s in part]
     groups: dict[tuple[str, float], list[int]] = {}
-    for i, seed in enumerate(seeds):
-        kind = ("straying" if i % 3 else "expert", job.noises[i % len(job.noises)])
+    for seed, kind in _kinds(job).items():
         groups.setdefault(kind, []).append(seed)
     done = 0
     for (name, noise), part in groups.items():
 
         def told(count: int, _: int, before: int = done) -> None:
-            tell("record", before + count, len(seeds))
+            tell("record", before + count, len(_kinds(job)))
 
         collect(path, spec, acting(name, spec, Path()), part, job.ticks, noise, job.workers, told, expert)
         done += len(part)
     return EpisodeStore(path)
 
 
+def chosen(job: Quickstart, spec: SceneSpec, store: EpisodeStore, part: str) -> list[int]:
+    """Indices of the job's episodes for training, validation or held_out; a store may hold those of other jobs too."""
+    kinds, seeds = _kinds(job), _seeds(job)[part]
+    of_line = store.select(seeds=seeds, scene_digest=spec.digest, ticks=job.ticks)
+    found = store.attrs()
+    return [i for i in of_line if (found[i]["policy"], found[i]["noise"]) == kinds[found[i]["seed"]]]
+
+
 def trained(job: Quickstart, store: EpisodeStore, tell: Tell) -> WorldModel:
     """The model trained on the store's episodes of this job, or the one that was."""
     out = Path(job.folder) / "model"
-    wanted = [i for name in ("training", "validation") for i in store.select(seeds=_seeds(job)[name])]
-    digests = [store.attrs()[i]["scene_digest"] for i in wanted]
-    key = _key({"fit": asdict(job.fit), "episodes": len(wanted), "digests": digests, "noises": job.noises})
+    spec = read_scene(job.scene)
+    wanted = [i for name in ("training", "validation") for i in chosen(job, spec, store, name)]
+    what = {"scene": spec.digest, "ticks": job.ticks, "episodes": len(wanted), "noises": job.noises}
+    key = _key({"fit": asdict(job.fit), **what})
     done = out / "job.json"
     if done.is_file() and json.loads(done.read_text(encoding="utf-8")) == key:
         return WorldModel.load(out)
@@ -244,6 +251,12 @@ def _seeds(job: Quickstart) -> dict[str, range]:
         "validation": range(_VALIDATION, _VALIDATION + job.validation),
         "held_out": range(_HELD_OUT, _HELD_OUT + job.held_out),
     }
+
+
+def _kinds(job: Quickstart) -> dict[int, tuple[str, float]]:
+    """Seed → who acts in its episode, and how much he is disturbed."""
+    seeds = [s for part in _seeds(job).values() for s in part]
+    return {s: ("straying" if i % 3 else "expert", job.noises[i % len(job.noises)]) for i, s in enumerate(seeds)}
 
 
 def _key(what: Mapping[str, Any]) -> str:

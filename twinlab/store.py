@@ -40,7 +40,7 @@ class EpisodeStore:
         self._episodes = self.path / "episodes"
         mark = self.path / "store.json"
         if not mark.is_file():
-            if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            if self.path.exists() and not (self.path.is_dir() and self._is_blank()):
                 raise StoreError(f"{str(path)!r} holds something else, not a store; give another path")
             self._make(mark)
         try:
@@ -92,6 +92,9 @@ class EpisodeStore:
                         raise
             _sync(self._episodes)
             draft.rmdir()
+        except (TypeError, ValueError, KeyError) as told:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise StoreError(f"can't keep this episode: {told!r}; it needs a dim `time` and plain attributes") from told
         except OSError as told:
             raise StoreError(f"can't append to {str(self.path)!r} ({told}); is it full or read-only?") from told
         return self._names().index(name)
@@ -134,6 +137,10 @@ class EpisodeStore:
             return sorted(p.name for p in self._episodes.iterdir() if p.name.isdigit())
         except OSError as told:
             raise StoreError(f"can't read {str(self._episodes)!r}: {told}") from told
+
+    def _is_blank(self) -> bool:
+        """Whether nothing is there but what a killed maker of a store may have left: an empty `episodes/`."""
+        return all(p == self._episodes and not any(p.iterdir()) for p in self.path.iterdir())
 
     def _make(self, mark: Path) -> None:
         try:
@@ -179,7 +186,7 @@ def _read(folder: Path) -> xr.Dataset:
         raise StoreError(f"episode {str(folder)!r} can't be read ({told}); see verify()") from told
     for name, text in kept.items():
         shape = tuple(found.sizes.get(d, len(text["values"])) for d in text["dims"])
-        values = np.array(text["values"], dtype=object).astype("<U32").reshape(shape)
+        values = np.array(text["values"], dtype=str).reshape(shape)
         variable = xr.Variable(text["dims"], values, text["attrs"])
         found = found.assign_coords({name: variable}) if text["coordinate"] else found.assign({name: variable})
     return found

@@ -1,6 +1,7 @@
 """Behaviour cloning: what the expert would do, as the world model learnt it from readings alone."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -61,11 +62,13 @@ class Cloned:
         return torch.tensor([[*region.centre[:2], region.high[2]]], dtype=torch.float32)
 
 
-_loaded: dict[str, WorldModel] = {}
+_loaded: dict[str, tuple[int, WorldModel]] = {}
 
 
 def load(folder: str) -> WorldModel:
-    """The model in a folder, read once a process."""
-    if folder not in _loaded:
-        _loaded[folder] = WorldModel.load(folder).eval()
-    return _loaded[folder]
+    """The model in a folder, read once a process and again when it was trained anew."""
+    weights = Path(folder) / "model.safetensors"
+    written = weights.stat().st_mtime_ns if weights.is_file() else -1
+    if folder not in _loaded or _loaded[folder][0] != written:
+        _loaded[folder] = (written, WorldModel.load(folder).eval())
+    return _loaded[folder][1]

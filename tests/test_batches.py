@@ -47,7 +47,7 @@ def test_a_batch_holds_pictures_of_the_window_and_all_else_of_the_horizon_too(tr
     assert batch.readings["top_depth"].dtype == torch.float16
     assert batch.readings["tool"].shape == (5, 10, 3)
     assert batch.truth["target_colour"].shape == batch.returns.shape == (5, 10)
-    assert batch.action.shape == batch.intent.shape == (5, 10, 2)
+    assert batch.action.shape == (5, 10, 2)
 
 
 def test_a_window_is_a_piece_of_its_episode(tracks):
@@ -63,7 +63,7 @@ def test_a_window_is_a_piece_of_its_episode(tracks):
 def test_the_same_generator_draws_the_same_batch(tracks):
     windows = Windows(*tracks)
     one, two = (windows.sample(np.random.default_rng(4), 3) for _ in range(2))
-    assert torch.equal(one.readings["tool"], two.readings["tool"]) and torch.equal(one.intent, two.intent)
+    assert torch.equal(one.readings["tool"], two.readings["tool"]) and torch.equal(one.action, two.action)
 
 
 def test_depth_keeps_where_nothing_is(tracks):
@@ -92,12 +92,6 @@ def test_returns_are_discounted_rewards_to_come():
     batch = Windows(*hold([episode.assign(reward=episode["reward"].copy(data=reward))]), gamma=0.5).take([0])
     assert batch.returns[0, :5].tolist() == [0.25 - 0.0625, 0.5 - 0.125, 1 - 0.25, -0.5, -1.0]
     assert batch.valued[0, 0] and not Windows(*hold([episode])).take([52]).valued[0, -1]
-
-
-def test_an_episode_without_intent_says_so():
-    batch = Windows(*hold([toy.episode(0).drop_vars("intent"), toy.episode(1)])).take([0, 60])
-    assert batch.has_intent.tolist() == [False, True]
-    assert not batch.intent[0].any() and batch.intent[1].any()
 
 
 def test_an_episode_that_lacks_a_variable_is_told(tracks):

@@ -101,7 +101,7 @@ def test_decoded_readings_and_heads_have_the_shapes_of_what_they_stand_for(model
     for name, value in model.decode(belief).items():
         assert value.shape == now(batch)[name].shape
     heads = model.heads(belief)
-    assert set(heads) == {"target", "target_present", "target_colour", "goal"}
+    assert set(heads) == {"target", "target_present", "target_colour"}
     assert heads["target"].shape == model.spread(belief)["target"].shape == (3, 2)
     assert torch.allclose(heads["target_colour"].sum(dim=1), torch.ones(3))
     assert model.reward(belief).shape == model.value(belief).shape == (3,)
@@ -110,11 +110,16 @@ def test_decoded_readings_and_heads_have_the_shapes_of_what_they_stand_for(model
 
 def test_an_action_keeps_the_limits_and_hangs_on_the_goal(model):
     belief = 50 * torch.randn(64, SMALL.latent + 3)
-    action = model.act(belief)
+    action = model.act(belief, torch.zeros(64, 2))
     assert (action >= model.low).all() and (action <= model.high).all()
     mild = 0.1 * torch.randn(64, SMALL.latent + 3)
     left, right = (model.act(mild, torch.tensor([[x, 0.0]]).expand(64, -1)) for x in (-0.3, 0.3))
     assert not torch.allclose(left, right)
+
+
+def test_a_goal_that_is_not_told_is_told_to_be_missing(model):
+    with pytest.raises(ModelError, match="a goal came: False; the model was trained to be told one: True"):
+        model.act(model.initial())
 
 
 def test_numbers_of_the_same_label_and_unit_are_tied(windows):

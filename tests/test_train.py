@@ -35,7 +35,7 @@ def test_what_is_kept_is_the_model_its_card_and_a_log(tmp_path):
     model = fit(episodes, SMALL, tmp_path / "run", lambda step, steps, terms: told.append((step, steps)))
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [2, 4] and told == [(2, 4), (4, 4)]
-    assert {"loss", "truth", "vectors", "action"} <= set(lines[0])
+    assert {"loss", "truth", "found", "vectors"} <= set(lines[0])
     loaded = WorldModel.load(tmp_path / "run")
     assert loaded.card == json.loads(json.dumps(model.card))
     assert loaded.card["Data"]["train seeds"] == [0, 1] and loaded.card["Data"]["val seeds"] == [50_000]

@@ -117,8 +117,7 @@ class Batch:
     Attributes:
         readings: name → pictures (B, T, …) and all others (B, T + H, …), in their own units and types.
         truth: name → (B, T + H, …).
-        action, intent: (B, T + H, actuator), in the actuators' units; zeros where there is no intent.
-        has_intent: (B,) bool.
+        action: (B, T + H, actuator), in the actuators' units.
         returns: reward to come after each tick, discounted (B, T + H).
         valued: where that is known because enough of the episode follows (B, T + H) bool.
     """
@@ -126,8 +125,6 @@ class Batch:
     readings: dict[str, torch.Tensor]
     truth: dict[str, torch.Tensor]
     action: torch.Tensor
-    intent: torch.Tensor
-    has_intent: torch.Tensor
     returns: torch.Tensor
     valued: torch.Tensor
 
@@ -187,20 +184,12 @@ class Windows:
         readings = {
             s.name: cut(s.name, self.window if s.kind in _PICTURES else long) for s in self.signals.of("reading")
         }
-        action = cut("action", long)
-        told = [self.tracks[i].values.get("intent") for i, _ in cuts]
-        intent = [
-            np.zeros(action.shape[1:], np.float32) if v is None else v[t : t + long]
-            for v, (_, t) in zip(told, cuts, strict=True)
-        ]
         returns = np.stack([self._returns[i][t : t + long] for i, t in cuts])
         rest = np.array([[self.tracks[i].length - t] for i, t in cuts]) - np.arange(long)
         return Batch(
             readings=readings,
             truth={s.name: cut(s.name, long) for s in self.signals.of("truth")},
-            action=action,
-            intent=torch.from_numpy(np.stack(intent)),
-            has_intent=torch.tensor([v is not None for v in told]),
+            action=cut("action", long),
             returns=torch.from_numpy(returns),
             valued=torch.from_numpy(rest > _SEEN),
         )
@@ -265,12 +254,14 @@ def hold(episodes: Iterable[xr.Dataset], signals: Signals | None = None) -> tupl
 
 
 def fitted(signals: Signals, tracks: Iterable[Track]) -> Signals:
-    """The signals with mean and standard deviation of vectors and depth over the tracks."""
+    """The signals with mean and standard deviation of vectors (where they are given) and depth over the tracks."""
     tracks = list(tracks)
 
     def fit(signal: Signal) -> Signal:
         if signal.kind == "vector":
-            return _fitted_vector(signal, [k.values[signal.name] for k in tracks])
+            given = [k.values[signal.given].astype(bool) if signal.given else slice(None) for k in tracks]
+            values = [k.values[signal.name][there] for k, there in zip(tracks, given, strict=True)]
+            return _fitted_vector(signal, values if any(map(len, values)) else [k.values[signal.name] for k in tracks])
         if signal.kind == "depth":
             some = np.concatenate([k.values[signal.name][::10].ravel() for k in tracks]).astype(np.float32)
             some = some[np.isfinite(some)]

@@ -4,7 +4,6 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from twinlab import frames
-from twinlab.errors import WorldError, did_you_mean
 from twinlab.frames import Intrinsics
 from twinlab.snapshot import Snapshot
 
@@ -47,9 +46,4 @@ class Camera(BaseModel):
         optical = frames.look_at(self.position, self.look_at, self.up)
         if not self.link:
             return optical
-        if self.link not in snapshot.links:
-            known = list(snapshot.links)
-            raise WorldError(
-                f"a camera's link {self.link!r} is unknown; there are {known}.{did_you_mean(self.link, known)}"
-            )
         return frames.compose(snapshot.pose(self.link), optical)

@@ -40,6 +40,10 @@ class Cell:
 
     def __init__(self, spec: SceneSpec, without: Collection[str] = ()) -> None:
         self.spec = spec
+        for name in without:
+            if name not in spec.sensors:
+                known = list(spec.sensors)
+                raise CellError(f"without: no sensor {name!r}; there are {known}.{did_you_mean(name, known)}")
         self._sensors = {name: sensor for name, sensor in spec.sensors.items() if name not in without}
         physics = spec.physics
         self.world = World(1 / physics.rate, physics.substeps, physics.iterations, physics.gravity)
@@ -72,9 +76,11 @@ class Cell:
         """Build the line anew and give its first readings.
 
         Args:
-            seed: decides everything that varies; each body and sensor draws from a stream of its own.
+            seed: decides everything that varies, 0 or more; each body and sensor draws from a stream of its own.
         """
         self._check_open()
+        if not isinstance(seed, int | np.integer) or seed < 0:
+            raise CellError(f"seed came as {seed!r}; wanted a whole number, 0 or more")
         self.seed = int(seed)
         self.world.reset()
         bodies = self.spec.bodies
@@ -187,7 +193,10 @@ class Cell:
                 if name not in names:
                     raise ActionError(f"action: no actuator {name!r}; there are {names}.{did_you_mean(name, names)}")
             action = np.array([action.get(name, 0.0) for name in names])
-        given = np.asarray(action, dtype=np.float32)
+        try:
+            given = np.asarray(action, dtype=np.float64)
+        except (TypeError, ValueError) as told:
+            raise ActionError(f"action: came {action!r}; wanted {len(names)} numbers, one each for {names}") from told
         if given.shape != (len(names),):
             raise ActionError(f"action: came shape {given.shape}, wanted ({len(names)},), one each for {names}")
         if not np.isfinite(given).all():

@@ -38,7 +38,8 @@ def collect(
         The store.
     """
     store = EpisodeStore(path)
-    same = {"scene_digest": spec.digest, "policy": policy_name(policy), "noise": float(noise), "ticks": ticks}
+    who = {"policy": policy_name(policy), "teacher": policy_name(teacher or policy)}
+    same = {"scene_digest": spec.digest, **who, "noise": float(noise), "ticks": ticks}
     there = {found.get("seed") for found in store.attrs() if all(found.get(k) == v for k, v in same.items())}
     wanted = [seed for seed in dict.fromkeys(seeds) if seed not in there]
     jobs = [(str(path), spec, policy, ticks, seed, noise, teacher) for seed in wanted]

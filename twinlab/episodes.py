@@ -1,7 +1,7 @@
 """Episodes: what a policy did on a line and what was measured, as one labelled dataset."""
 
 import json
-from collections.abc import Callable, Container
+from collections.abc import Callable, Collection
 from importlib import metadata
 from typing import Protocol
 
@@ -10,7 +10,7 @@ import xarray as xr
 
 import twinlab
 from twinlab.cell import Cell
-from twinlab.errors import ActionError, CellError
+from twinlab.errors import ActionError, CellError, did_you_mean
 from twinlab.language import Meaning
 from twinlab.readings import Readings, Variable
 
@@ -56,7 +56,7 @@ def record(
     seed: int,
     noise: float = 0.0,
     progress: Callable[[int], None] | None = None,
-    keep: Container[str] | None = None,
+    keep: Collection[str] | None = None,
     teacher: Policy | None = None,
 ) -> Episode:
     """Run a policy on a line from reset and keep everything.
@@ -79,7 +79,13 @@ def record(
     """
     if ticks < 1:
         raise CellError(f"ticks came as {ticks}; an episode has at least 1")
+    if not (np.isfinite(noise) and noise >= 0):
+        raise CellError(f"noise came as {noise}; wanted a share of the limits, 0 or more")
     readings = cell.reset(seed)
+    known = [v.name for v in cell.variables]
+    for name in keep or ():
+        if name not in known:
+            raise CellError(f"keep: no variable {name!r}; there are {known}.{did_you_mean(name, known)}")
     for one in (policy, teacher):
         if one is not None:
             one.reset(seed, cell.spec.task.meaning())
@@ -103,7 +109,7 @@ def record(
             progress(tick + 1)
     values = {name: np.stack(column) for name, column in rows.items()}
     values |= {"action": np.stack(actions), "intent": np.clip(np.stack(intents), -limits, limits).astype(np.float32)}
-    return _dataset(cell, policy, kept, values, np.array(times), noise)
+    return _dataset(cell, kept, values, np.array(times)).assign_attrs(_provenance(cell, policy, noise, teacher))
 
 
 def _asked(policy: Policy, readings: Readings, shape: tuple[int, ...]) -> np.ndarray:
@@ -114,14 +120,7 @@ def _asked(policy: Policy, readings: Readings, shape: tuple[int, ...]) -> np.nda
     return wish
 
 
-def _dataset(
-    cell: Cell,
-    policy: Policy,
-    variables: tuple[Variable, ...],
-    values: dict[str, np.ndarray],
-    times: np.ndarray,
-    noise: float,
-) -> Episode:
+def _dataset(cell: Cell, variables: tuple[Variable, ...], values: dict[str, np.ndarray], times: np.ndarray) -> Episode:
     out = xr.Dataset(coords={"time": ("time", times, {"units": "s"})})
     for v in variables:
         attrs: dict[str, str | list[str]] = {"units": v.units, "kind": v.kind, "role": v.role}
@@ -143,10 +142,10 @@ def _dataset(
         text = np.array([getattr(e, key) for e in events], dtype=str)
         out[f"event_{key}"] = ("event", text, {"units": "1", **plain})
     out["event_right"] = ("event", np.array([e.right for e in events], bool), {"units": "1", **plain})
-    return out.assign_attrs(_provenance(cell, policy, noise))
+    return out
 
 
-def _provenance(cell: Cell, policy: Policy, noise: float) -> dict[str, str | int | float]:
+def _provenance(cell: Cell, policy: Policy, noise: float, teacher: Policy | None) -> dict[str, str | int | float]:
     versions = {name: metadata.version(name) for name in _LIBRARIES} | {"twinlab": twinlab.__version__}
     return {
         "scene": cell.spec.name,
@@ -154,6 +153,7 @@ def _provenance(cell: Cell, policy: Policy, noise: float) -> dict[str, str | int
         "seed": cell.seed,
         "instruction": cell.spec.task.instruction(),
         "policy": policy_name(policy),
+        "teacher": policy_name(teacher or policy),
         "noise": float(noise),
         "tick": cell.spec.physics.tick,
         "planned_run_time": cell.spec.planned_run_time,

@@ -93,7 +93,7 @@ def run(job: Quickstart, tell: Tell) -> Outcome:
     scores = {name: scored(job, spec, name, count, tell) for name, count in job.runs}
     with Cell(spec) as cell:
         policy = acting("cloned", spec, folder / "model")
-        shown = record(cell, policy, job.ticks, _TEST, keep=("link_pose", "overhead_rgb", "tcp", "width", "busy"))
+        shown = record(cell, policy, job.ticks, _TEST, keep=("link_pose",))
     return Outcome(store, model, foreseen, perceived, summary(scores), shown)
 
 

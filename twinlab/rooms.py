@@ -57,7 +57,7 @@ def load(room: str, name: str) -> type:
 
 
 def build(room: str, name: str, **fields: Any) -> Any:
-    """A variant with the given fields; every field has a default."""
+    """A variant with the given fields; the others keep their defaults."""
     return load(room, name)(**fields)
 
 
@@ -83,5 +83,9 @@ def _module(room: str, name: str, file: Path) -> ModuleType:
         assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         sys.modules[full] = module
-        spec.loader.exec_module(module)
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[full]  # so that a mended file can be loaded
+            raise
     return sys.modules[full]

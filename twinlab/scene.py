@@ -4,8 +4,9 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Mapping
+from itertools import cycle
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
@@ -27,7 +28,7 @@ _MANY = ("bodies", "sensors", "cameras")
 class Physics(BaseModel):
     """How the physics runs."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     rate: float = Field(240, gt=0, description="physics steps per second [Hz]")
     substeps: int = Field(1, ge=1, description="solver steps in each of them [1]")
     iterations: int = Field(50, ge=1, description="solver iterations a substep [1]")
@@ -51,7 +52,7 @@ class Physics(BaseModel):
 class SceneSpec(BaseModel):
     """A line as data; frozen, hashable by its digest. `change` and `vary` build a new one, checked again."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True)
     name: str
     title: str = ""
     description: str = ""
@@ -94,11 +95,13 @@ class SceneSpec(BaseModel):
             *way, key = self._full(path)
             table: Any = tables
             for part in way:
-                if part not in table:
+                if not isinstance(table, dict) or part not in table:
                     raise SceneError(
                         f"{self.name}: no {path!r} to change; {part!r} is unknown.{did_you_mean(part, table)}"
                     )
                 table = table[part]
+            if not isinstance(table, dict):
+                raise SceneError(f"{self.name}: no {path!r} to change; {'.'.join(way)!r} is {table!r} and no table")
             table[key] = value
         return _build(tables, f"{self.name} with {dict(changes)}")
 
@@ -147,10 +150,7 @@ def read_scene(scene: str | Path) -> SceneSpec:
 
 
 def _table(part: Any) -> dict[str, Any]:
-    kind = next(
-        k for room in ("bodies", "sensors", "tasks") for k in rooms.names(room) if rooms.load(room, k) is type(part)
-    )
-    return {"kind": kind, **part.model_dump(mode="json")}
+    return {"kind": type(part).__module__.rpartition(".")[2], **part.model_dump(mode="json")}
 
 
 def _build(tables: Mapping[str, Any], where: str) -> SceneSpec:
@@ -166,7 +166,16 @@ def _build(tables: Mapping[str, Any], where: str) -> SceneSpec:
     tables["task"] = _variant("tasks", tables["task"], f"{where}: [task]")
     tables["physics"] = _checked(Physics, tables.get("physics", {}), f"{where}: [physics]")
     _check_names(tables, where)
-    return _checked(SceneSpec, tables, where)
+    spec = _checked(SceneSpec, tables, where)
+    try:
+        rooms.load("renderers", spec.renderer)
+    except TwinlabError as told:
+        raise SceneError(f"{where}: renderer: {told}") from told
+    places = [name for name, body in spec.bodies.items() if body.region() is not None]
+    kinds = {key: values for body in spec.bodies.values() for key, values in body.kinds().items()}
+    if misfit := spec.task.misfit(places, kinds):
+        raise SceneError(f"{where}: [task] {misfit}")
+    return spec
 
 
 def _named(tables: Mapping[str, Any], room: str, where: str) -> Mapping[str, Any]:
@@ -192,10 +201,24 @@ def _checked(model: type[_Model], fields: Any, where: str) -> _Model:
         raise SceneError(f"{where} came as {fields!r}; wanted a table")
     known = model.model_fields
     values = {k: to_si(v, known[k].description or "", f"{where} {k}") if k in known else v for k, v in fields.items()}
+    for key, value in values.items():
+        if key in known and _no_number(value, known[key].annotation):
+            meant = f" ({known[key].description})" if known[key].description else ""
+            raise SceneError(f"{where} {key}: came {value!r}; wanted numbers{meant}")
     try:
         return model.model_validate(values)
     except ValidationError as told:
         raise SceneError("\n".join(_said(e, known, where) for e in told.errors())) from told
+
+
+def _no_number(value: Any, wanted: Any) -> bool:
+    """Whether a text or a truth value stands where a number is wanted; pydantic would turn it into one."""
+    if wanted in (int, float):
+        return isinstance(value, bool | str)
+    parts = [part for part in get_args(wanted) if part is not ...]
+    if get_origin(wanted) is not tuple or not isinstance(value, list | tuple):
+        return False
+    return any(_no_number(one, part) for one, part in zip(value, cycle(parts), strict=False))
 
 
 def _said(error: ErrorDetails, known: Mapping[str, Any], where: str) -> str:
@@ -204,7 +227,9 @@ def _said(error: ErrorDetails, known: Mapping[str, Any], where: str) -> str:
         return f"{where} unknown key {key!r}; known are {sorted(known)}.{did_you_mean(key, known)}"
     if error["type"] == "missing":
         return f"{where} {key!r} is missing; it has no default"
-    field = known.get(str(error["loc"][0])) if error["loc"] else None
+    if not error["loc"]:
+        return f"{where}: {error['msg'].removeprefix('Value error, ')}"
+    field = known.get(str(error["loc"][0]))
     meant = f" ({field.description})" if field is not None and field.description else ""
     return f"{where} {key}: came {error['input']!r}; wanted: {error['msg'].lower()}{meant}"
 

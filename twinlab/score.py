@@ -28,7 +28,7 @@ def score(
     """The KPIs of closed-loop runs.
 
     Args:
-        cell: the line; with several workers each builds one of its own from the same spec.
+        cell: the line; each run builds one of its own from the same spec, without cameras if the policy is blind.
         policy: who acts.
         seeds: one run each; those from 60,000 to 69,999 are for testing.
         ticks: length of each run.
@@ -40,10 +40,7 @@ def score(
     """
     seeds = list(seeds)
     rows: dict[int, dict[str, float]] = {}
-    if workers > 1:
-        answers = spread(_in_worker, [(cell.spec, policy, seed, ticks) for seed in seeds], workers)
-    else:
-        answers = ((seed, _run(cell, policy, seed, ticks)) for seed in seeds)
+    answers = spread(_run, [(cell.spec, policy, seed, ticks) for seed in seeds], workers)
     for done, (seed, row) in enumerate(answers, 1):
         rows[seed] = row
         if progress is not None:
@@ -137,11 +134,7 @@ def _interval(values: np.ndarray, weights: np.ndarray, share: bool) -> tuple[flo
     return (mean, float(found.confidence_interval.low), float(found.confidence_interval.high))
 
 
-def _run(cell: Cell, policy: Policy, seed: int, ticks: int) -> dict[str, float]:
-    return asdict(kpis(record(cell, policy, ticks, seed, keep=("busy",))))
-
-
-def _in_worker(spec: SceneSpec, policy: Policy, seed: int, ticks: int) -> tuple[int, dict[str, float]]:
+def _run(spec: SceneSpec, policy: Policy, seed: int, ticks: int) -> tuple[int, dict[str, float]]:
     pictures = [name for name, sensor in spec.sensors.items() if getattr(sensor, "camera", None)]
     with Cell(spec, without=() if policy.sees_pictures else pictures) as cell:
-        return seed, _run(cell, policy, seed, ticks)
+        return seed, asdict(kpis(record(cell, policy, ticks, seed, keep=("busy",))))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from twinlab.errors import WorldError, did_you_mean
 from twinlab.meshes import Mesh, Solid
 
 
@@ -97,5 +98,11 @@ class Snapshot:
     joints: Mapping[str, Joints]
 
     def pose(self, link: str) -> np.ndarray:
-        """The pose (7,) of a link by its name."""
+        """The pose (7,) of a link by its name.
+
+        Raises:
+            WorldError: there is no such link.
+        """
+        if link not in self.links:
+            raise WorldError(f"no link {link!r}; there are {list(self.links)}.{did_you_mean(link, self.links)}")
         return self.poses[self.links.index(link)]

@@ -2,6 +2,7 @@
 
 import re
 from functools import cache
+from tokenize import TokenError
 from typing import Any
 
 from twinlab.errors import SceneError
@@ -36,7 +37,7 @@ def to_si(value: Any, description: str, where: str) -> Any:
         return float(round(registry.Quantity(value).to(unit[1]).magnitude, 12))
     except pint.DimensionalityError as told:
         raise SceneError(f"{where}: came {value!r}; wanted a value in {unit[1]}, and {told}") from told
-    except (pint.UndefinedUnitError, pint.PintError, ValueError, TypeError) as told:
+    except (pint.PintError, TokenError, AssertionError, ValueError, TypeError) as told:  # pint's parser is not strict
         raise SceneError(f"{where}: came {value!r}; wanted a number or a value in {unit[1]} ({told})") from told
 
 

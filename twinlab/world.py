@@ -74,6 +74,7 @@ class World:
 
     def reset(self) -> None:
         """Empty the world and set the clock to zero."""
+        self._check_open()
         pybullet.resetSimulation(physicsClientId=self.client)
         pybullet.setPhysicsEngineParameter(
             fixedTimeStep=self._step / self._substeps,
@@ -181,6 +182,7 @@ class World:
 
     def step(self) -> None:
         """One physics step; moving surfaces are pushed on before and put back after every substep."""
+        self._check_open()
         for _ in range(self._substeps):
             for one in self._surfaces.values():
                 pybullet.resetBaseVelocity(one.number, one.velocity, (0, 0, 0), self.client)
@@ -313,11 +315,13 @@ class World:
 
     def rays(self, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
         """Where rays from (ray, 3) to (ray, 3) [m] first hit, as a share of their length; 1 where nothing is hit."""
+        self._check_open()
         hits = pybullet.rayTestBatch(np.asarray(starts), np.asarray(ends), physicsClientId=self.client)
         return np.array([h[2] for h in hits])
 
     def snapshot(self) -> Snapshot:
         """All poses, joints and visuals at this instant."""
+        self._check_open()
         poses = np.empty((len(self._links), 7))
         joints = {}
         for name, body in self._bodies.items():
@@ -331,9 +335,12 @@ class World:
 
     # ---- inside
 
-    def _body(self, name: str) -> _Body:
+    def _check_open(self) -> None:
         if self.client < 0:
-            raise WorldError(f"this world is closed; {name!r} can't be reached any more, make a new one")
+            raise WorldError("this world is closed; nothing in it can be reached any more, make a new one")
+
+    def _body(self, name: str) -> _Body:
+        self._check_open()
         return self._bodies[_known("body", name, self._bodies)]
 
     def _link(self, body: _Body, link: str) -> int:

@@ -37,7 +37,7 @@ class Body(BaseModel, ABC):
     `build` must be written; the other verbs are for bodies that act, and do nothing unless written.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @abstractmethod
     def build(self, name: str, world: World, rng: np.random.Generator) -> Any:
@@ -67,6 +67,10 @@ class Body(BaseModel, ABC):
     def items(self, state: Any) -> tuple[Item, ...]:
         """The items that this body brings onto the line."""
         return ()
+
+    def kinds(self) -> Mapping[str, tuple[str, ...]]:
+        """The properties that its items have, and which values these may take."""
+        return {}
 
     def schedule(self, name: str, rng: np.random.Generator) -> tuple[Item, ...]:
         """The items that it would bring under this random stream, without building anything."""

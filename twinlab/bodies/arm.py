@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from twinlab import frames
 from twinlab.bodies import Actuator, Body, Vector
@@ -61,6 +62,17 @@ class Arm(Body):
     joint_speed: float = Field(2.175, gt=0, description="highest speed of a joint [rad/s]")
     torque: tuple[float, ...] = Field((87, 87, 87, 87, 12, 12, 12), description="highest motor torques [N m]")
     force: float = Field(60, gt=0, description="wrist force above which the arm stops [N]")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        for key in ("rest", "torque"):
+            if len(getattr(self, key)) != len(self.joints):
+                raise ValueError(f"{key} has {len(getattr(self, key))} numbers for {len(self.joints)} joints")
+        if not all(low < high for low, high in zip(self.low, self.high, strict=True)):
+            raise ValueError(f"low {self.low} must be below high {self.high} on every axis")
+        if not all(low <= at <= high for low, at, high in zip(self.low, self.home[:3], self.high, strict=True)):
+            raise ValueError(f"home {self.home[:3]} must lie between low {self.low} and high {self.high}")
+        return self
 
     def build(self, name: str, world: World, rng: np.random.Generator) -> ArmState:
         """Load the robot and put its tool at home."""

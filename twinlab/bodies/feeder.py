@@ -1,5 +1,6 @@
 """A feeder: drops parts of several kinds onto a belt, at times, places and yaws that vary."""
 
+from collections.abc import Mapping
 from itertools import product
 from typing import Any, Literal
 
@@ -67,6 +68,10 @@ class Feeder(Body):
     def items(self, state: tuple[tuple[Item, ...], int]) -> tuple[Item, ...]:
         """All parts of the episode, those to come included."""
         return state[0]
+
+    def kinds(self) -> Mapping[str, tuple[str, ...]]:
+        """Colours and shapes."""
+        return {"colour": self.colours, "shape": self.shapes}
 
     def schedule(self, name: str, rng: np.random.Generator) -> tuple[Item, ...]:
         """Which part comes when, where and how: the same seed gives the same parts."""

@@ -23,6 +23,7 @@ class Codec(Protocol):
     def encoder(self, signal: Signal, width: int) -> nn.Module:
         """From raw values (N, *shape), in their own units and type, to a token (N, width).
 
+        Vectors need none: they enter the model as they are, normalised.
         A spatial codec gives a map (N, width, rows, columns) instead, and what stands for it where it is missing is
         the view's own business.
         """

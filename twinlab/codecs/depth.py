@@ -1,4 +1,8 @@
-"""Depth: metres and whether anything was seen, two channels in; both come out."""
+"""Depth: metres and whether anything was seen come out; where the seen points are goes in too.
+
+A pixel at u, v with depth z stands for a point at (u z, v z, z), up to the focal length. These three as channels let a
+network read positions in space off a pixel (as point clouds do: Frustum PointNets, Qi et al. 2018).
+"""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -26,7 +30,7 @@ class Depth:
     def encoder(self, signal: Signal, width: int) -> nn.Module:
         """To a map (N, width, rows / patch, columns / patch)."""
         check_patches(signal, self.patch)
-        return nn.Sequential(_Channels(signal), nn.Conv2d(2, width, self.patch, self.patch))
+        return nn.Sequential(_Channels(signal), nn.Conv2d(4, width, self.patch, self.patch))
 
     def decoder(self, signal: Signal, width: int) -> nn.Module:
         """To normalised depth and logits of validity (N, 2, rows, columns)."""
@@ -53,10 +57,19 @@ def _parts(signal: Signal, value: torch.Tensor) -> tuple[torch.Tensor, torch.Ten
 
 
 class _Channels(nn.Module):
+    """Normalised depth, validity and the points' u z and v z in units of the mean depth (N, 4, rows, columns)."""
+
+    rays: torch.Tensor
+
     def __init__(self, signal: Signal) -> None:
         super().__init__()
         self.signal = signal
+        rows, columns = (torch.linspace(-1, 1, edge) for edge in signal.shape)
+        rays = torch.stack(torch.meshgrid(rows, columns, indexing="ij"))
+        self.register_buffer("rays", rays, persistent=False)
 
     def forward(self, value: torch.Tensor) -> torch.Tensor:
-        both = torch.stack(_parts(self.signal, value), dim=-1)
-        return both.permute(0, 3, 1, 2)  # channels-last memory
+        depth, valid = _parts(self.signal, value)
+        metres = valid * (depth * self.signal.std[0] / self.signal.mean[0] + 1)
+        channels = torch.stack([depth, valid, metres * self.rays[0], metres * self.rays[1]], dim=-1)
+        return channels.permute(0, 3, 1, 2)  # channels-last memory

@@ -1,4 +1,4 @@
-"""Vectors: normalised numbers; a heteroscedastic Gaussian comes out."""
+"""Vectors: numbers enter as they are, normalised; out come estimates and how wrong each of them may be."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -14,32 +14,31 @@ class Vector:
     """Numbers with units.
 
     Attributes:
-        hidden: width of the encoder's hidden layer [1].
-        beta: how far a sample's variance weighs its gradient, 0 plain likelihood, 1 squared error (β-NLL, Seitzer et
-            al. 2022).
-        lowest: floor of the predicted standard deviation, as a share of the training standard deviation [1].
+        fine: error from which on the cost grows linearly, as a share of the training standard deviation [1]; so the few
+            parts that are taken for another one do not rule (Huber 1964).
+        lowest: floor of the told standard deviation, likewise [1].
     """
 
     spatial: ClassVar[bool] = False
-    hidden: int = 64
-    beta: float = 0.5
+    fine: float = 0.1
     lowest: float = 0.003
 
-    def encoder(self, signal: Signal, width: int) -> nn.Module:
-        """Normalise, then two layers."""
-        layers = (nn.Linear(signal.size, self.hidden), nn.SiLU(), nn.Linear(self.hidden, width))
-        return nn.Sequential(Normalise(signal), *layers)
-
     def decoder(self, signal: Signal, width: int) -> nn.Module:
-        """To normalised means and log standard deviations (N, 2 * size)."""
-        return nn.Linear(width, 2 * signal.size)
+        """To normalised estimates and, before `split`, their standard deviations (N, 2 * size)."""
+        return _Estimates(width, signal.size)
 
     def loss(self, signal: Signal, out: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-        """Negative log likelihood, weighted by the variance to the power of `beta`; mean over the numbers (N,)."""
+        """Huber's cost of the estimates and the likelihood of their errors; mean over the numbers (N,).
+
+        The second does not reach the estimates: learnt together, by β-NLL (Seitzer et al. 2022), the median error of a
+        target's place was 23 instead of 18 mm after 750 steps. The errors are taken as Laplace's, for their long tails.
+        """
         mean, std = self.split(out)
         wanted = normalised(signal, value)
-        each = 0.5 * ((wanted - mean) / std) ** 2 + std.log()
-        return (each * std.detach() ** (2 * self.beta)).mean(dim=-1)
+        cost = nn.functional.smooth_l1_loss(mean, wanted, reduction="none", beta=self.fine)
+        scale = std / 2**0.5
+        doubt = (wanted - mean.detach()).abs() / scale + scale.log()
+        return (cost + doubt).mean(dim=-1)
 
     def read(self, signal: Signal, out: torch.Tensor) -> torch.Tensor:
         """The means, in the signal's own units (N, *shape)."""
@@ -52,16 +51,15 @@ class Vector:
         return mean, nn.functional.softplus(raw) + self.lowest
 
 
-class Normalise(nn.Module):
-    """Raw values of a signal (N, *shape) to normalised ones (N, size)."""
+class _Estimates(nn.Module):
+    """Two linear layers; the one that tells errors does not train what lies before it."""
 
-    def __init__(self, signal: Signal) -> None:
+    def __init__(self, width: int, size: int) -> None:
         super().__init__()
-        self.signal = signal
+        self.mean, self.error = nn.Linear(width, size), nn.Linear(width, size)
 
-    def forward(self, value: torch.Tensor) -> torch.Tensor:
-        """Normalised values, in the shape that they came in."""
-        return normalised(self.signal, value)
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return torch.cat([self.mean(features), self.error(features.detach())], dim=-1)
 
 
 def normalised(signal: Signal, value: torch.Tensor) -> torch.Tensor:

@@ -72,7 +72,7 @@ class WorldModel(nn.Module):
         self.perception = Perception(signals, size.channels, size.places, size.latent)
         self.dynamics = Dynamics(size.latent, numbers, len(signals.actuators), size.hidden, size.members)
         self.correction = Correction(size.latent, numbers, size.hidden)
-        self.truth = Truth(without_reward(signals), size.latent, size.hidden)
+        self.truth = Truth(perceived(signals), size.latent, size.hidden)
         self.actor = Actor(signals, size.latent, size.hidden)
         whole = size.latent + numbers
         self.codecs = {s.name: rooms.build("codecs", s.kind) for s in signals.all}
@@ -132,7 +132,11 @@ class WorldModel(nn.Module):
         count, ticks = actions.shape[0], next(iter(readings.values())).shape[1]
         flat = {name: value.flatten(0, 1) for name, value in readings.items()}
         here = None if present is None else {name: value.flatten(0, 1) for name, value in present.items()}
-        percepts = self.encode(flat, here).unflatten((count, ticks))
+        return self.follow(self.encode(flat, here).unflatten((count, ticks)), actions)
+
+    def follow(self, percepts: Percept, actions: torch.Tensor) -> torch.Tensor:
+        """Beliefs after each of T ticks (N, T, size), from their percepts (N, T) and the actions (N, T, actuator)."""
+        count, ticks = percepts.any.shape
         belief, out = self.initial(count), []
         for t in range(ticks):
             belief = self.step(belief, actions[:, t - 1]) if t else belief
@@ -192,19 +196,26 @@ class WorldModel(nn.Module):
 
         Args:
             belief: (N, size).
-            goal: where the item belongs (N, …) in the units of the truth `goal`; None takes what the model believes.
+            goal: where the item belongs (N, …), in the units of the truth `goal`; needed if the episodes had one.
+
+        Raises:
+            ModelError: there is a goal to tell and none came, or one came and there is none to tell.
         """
-        action = self.actor(belief, self.estimates(self.truth(belief), goal)).clamp(-1, 1)
+        wanted = self.actor.goal is not None
+        if wanted != (goal is not None):
+            raise ModelError(f"act: a goal came: {goal is not None}; the model was trained to be told one: {wanted}")
+        says = self.estimates(self.truth(belief))
+        if goal is not None:
+            says["goal"] = normalised(self.signals["goal"], goal)
+        action = self.actor(belief, says).clamp(-1, 1)
         return (action + 1) / 2 * (self.high - self.low) + self.low
 
-    def estimates(self, outs: Values, goal: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
-        """What the actor is told: normalised means of vectors (N, size), probabilities of all others."""
+    def estimates(self, outs: Values) -> dict[str, torch.Tensor]:
+        """What the actor is told of the truth: normalised means of vectors (N, size), probabilities of all others."""
         out = {}
         for name, value in outs.items():
             s, codec = self.signals[name], self.codecs[name]
             out[name] = codec.split(value)[0] if s.kind == "vector" else codec.read(s, value)
-        if goal is not None and "goal" in out:
-            out["goal"] = normalised(self.signals["goal"], goal)
         return out
 
     def scaled(self, action: torch.Tensor) -> torch.Tensor:
@@ -245,6 +256,6 @@ class WorldModel(nn.Module):
         return counts.pop()
 
 
-def without_reward(signals: Signals) -> Signals:
-    """The signals that are perceived: reward is foreseen by a head of its own."""
-    return replace(signals, all=tuple(s for s in signals.all if (s.role, s.name) != ("truth", "reward")))
+def perceived(signals: Signals) -> Signals:
+    """The signals without what is no matter of perception: reward has a head of its own, the goal is told."""
+    return replace(signals, all=tuple(s for s in signals.all if s.role != "truth" or s.name not in ("reward", "goal")))

@@ -99,13 +99,14 @@ class Truth(nn.Module):
             self.trunk[s.name] = nn.Sequential(nn.Linear(size, hidden), nn.SiLU())
             plain = s.kind != "vector"
             codec = rooms.build("codecs", s.kind)
-            self.decoders[s.name] = codec.decoder(s, hidden) if plain else Anchored(s, vectors, hidden)
+            width = size + hidden
+            self.decoders[s.name] = codec.decoder(s, width) if plain else Anchored(s, vectors, width)
 
     def forward(self, belief: torch.Tensor) -> dict[str, torch.Tensor]:
         """What each truth's codec takes (N, …), from beliefs (N, size)."""
         out = {}
         for name, decoder in self.decoders.items():
-            features = self.trunk[name](belief)
+            features = torch.cat([belief, self.trunk[name](belief)], dim=-1)
             out[name] = (
                 decoder(features, belief[:, self.latent :]) if isinstance(decoder, Anchored) else decoder(features)
             )

@@ -1,6 +1,8 @@
 """What training makes small: a sum of terms, each with its source."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -8,6 +10,7 @@ from torch import nn
 from twinlab.batches import Batch, Signal
 from twinlab.codecs.vector import normalised
 from twinlab.model import WorldModel
+from twinlab.model.perception import Percept
 
 
 @dataclass(frozen=True)
@@ -16,6 +19,9 @@ class Weights:
 
     Attributes:
         truth: heads on corrected beliefs (privileged supervision; the best teacher that was measured here).
+        found: truth straight from what each camera's heads found, by linear heads that only training knows: it leads
+            them to the parts at once (deep supervision, Lee et al. 2015). The median error of a target's place after
+            750 steps of 64 pictures of each camera fell from 19 to 16 mm with it.
         foreseen: the same heads on beliefs that were rolled out, so that plans can be judged by them.
         vectors: vector readings many ticks ahead, multi-step (SOLAR, Dreamer and TD-MPC2 all train over the horizon
             that is planned), in units of what "nothing changes" would cost.
@@ -25,10 +31,12 @@ class Weights:
         pictures: pictures decoded from beliefs (reconstruction: World Models, Ha and Schmidhuber 2018).
         pulses: pulse readings, now and foreseen.
         worth: reward of the tick and discounted return (TD-MPC2's reward and value heads, by regression).
-        action: the teacher's intent (behaviour cloning on noise-disturbed runs: DART, Laskey et al. 2017).
+        labels, marks: truths that are classes and those that are pulses, against truth vectors. They are learnt at once
+            and by heart soon after; with 1 for both the median error of a target's place was 26 instead of 20 mm.
     """
 
     truth: float = 1.0
+    found: float = 0.5
     foreseen: float = 0.3
     vectors: float = 1.0
     missing: float = 0.5
@@ -36,7 +44,8 @@ class Weights:
     pictures: float = 1.0
     pulses: float = 0.2
     worth: float = 0.1
-    action: float = 5.0
+    labels: float = 0.3
+    marks: float = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,14 +57,12 @@ class Draw:
         starts: ticks from which to roll out (B, start), below T.
         members: which head of the dynamics each of these uses (B * start,).
         shown: at which tick of each window pictures are decoded (B,).
-        told: whether the actor is told the true goal (B, T) bool; else what is believed.
     """
 
     present: dict[str, torch.Tensor]
     starts: torch.Tensor
     members: torch.Tensor
     shown: torch.Tensor
-    told: torch.Tensor
 
 
 class Objective(nn.Module):
@@ -77,18 +84,24 @@ class Objective(nn.Module):
         self.model, self.window, self.horizon, self.weights = model, window, horizon, weights
         self.register_buffer("change", change.clamp(min=0.03), persistent=False)
         self.scored = [s for s in model.signals.of("truth") if s.name in model.truth.decoders]
+        width, views = model.perception.features, model.perception.views
+        self.finders: Any = nn.ModuleList(
+            nn.ModuleDict({s.name: model.codecs[s.name].decoder(s, width) for s in self.scored}) for _ in views
+        )
         self.pulses = [s for s in model.signals.of("reading") if s.kind != "vector" and s.name in model.decoders]
 
     def forward(self, batch: Batch, draw: Draw) -> dict[str, torch.Tensor]:
         """Each term, weighted; their sum under "loss"."""
         model, ticks = self.model, self.window
         readings = {name: value[:, :ticks] for name, value in batch.readings.items()}
-        beliefs = model.observe(readings, batch.action[:, :ticks], draw.present)
+        flat = ({name: value.flatten(0, 1) for name, value in part.items()} for part in (readings, draw.present))
+        percept = model.encode(*flat)
+        beliefs = model.follow(percept.unflatten((len(batch.action), ticks)), batch.action[:, :ticks])
         ahead, when = self._ahead(beliefs, batch.action, draw)
         now = torch.arange(ticks, device=beliefs.device).expand(len(beliefs), -1)
-        outs = model.truth(beliefs.flatten(0, 1))
         parts = {
-            "truth": self._truth(outs, batch, now),
+            "truth": self._truth(model.truth(beliefs.flatten(0, 1)), batch, now),
+            "found": self._found(percept, batch, now),
             "foreseen": self._truth(model.truth(ahead.flatten(0, 1)), batch, when),
             "vectors": self._vectors(ahead, batch, when, draw),
             "missing": self._missing(beliefs, batch),
@@ -96,7 +109,6 @@ class Objective(nn.Module):
             "pictures": self._pictures(beliefs, batch, draw),
             "pulses": self._pulses(beliefs, batch, now) + self._pulses(ahead, batch, when),
             "worth": self._worth(beliefs, batch, now) + self._worth(ahead, batch, when),
-            "action": self._action(beliefs, outs, batch, draw),
         }
         terms = {name: getattr(self.weights, name) * value for name, value in parts.items()}
         return terms | {"loss": torch.stack(list(terms.values())).sum()}
@@ -115,12 +127,23 @@ class Objective(nn.Module):
         ahead = torch.stack(out, dim=1)
         return ahead.unflatten(0, (count, starts)).flatten(1, 2), (when + 1).flatten(1)
 
-    def _truth(self, outs: dict[str, torch.Tensor], batch: Batch, when: torch.Tensor) -> torch.Tensor:
+    def _found(self, percept: Percept, batch: Batch, when: torch.Tensor) -> torch.Tensor:
         total = self.change.new_zeros(())
+        for i, finders in enumerate(self.finders):
+            outs = {name: finder(percept.found[:, i]) for name, finder in finders.items()}
+            total = total + self._truth(outs, batch, when, percept.seen[:, i].float())
+        return total
+
+    def _truth(
+        self, outs: Mapping[str, torch.Tensor], batch: Batch, when: torch.Tensor, seen: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """What the heads' answers cost, mean over the samples at which there is such a truth and that were `seen`."""
+        total, share = self.change.new_zeros(()), {"label": self.weights.labels, "pulse": self.weights.marks}
         for s in self.scored:
             cost = self.model.codecs[s.name].loss(s, outs[s.name], _at(batch.truth[s.name], when))
-            counts = _at(batch.truth[s.given], when).float() if s.given else torch.ones_like(cost)
-            total = total + (cost * counts).sum() / counts.sum().clamp(min=1)
+            counts = torch.ones_like(cost) if seen is None else seen
+            counts = counts * _at(batch.truth[s.given], when).float() if s.given else counts
+            total = total + share.get(s.kind, 1.0) * (cost * counts).sum() / counts.sum().clamp(min=1)
         return total
 
     def _vectors(self, ahead: torch.Tensor, batch: Batch, when: torch.Tensor, draw: Draw) -> torch.Tensor:
@@ -169,28 +192,6 @@ class Objective(nn.Module):
         known = _at(batch.valued, when).float()
         later = ((value - _at(batch.returns, when) / scale[1]) ** 2 * known).sum() / known.sum().clamp(min=1)
         return ((reward - wanted) ** 2).mean() + later
-
-    def _action(self, beliefs: torch.Tensor, outs: dict[str, torch.Tensor], batch: Batch, draw: Draw) -> torch.Tensor:
-        model, ticks = self.model, self.window
-        told = {name: value.detach() for name, value in model.estimates(outs).items()}
-        for name, value in told.items():
-            s = model.signals[name]
-            use = draw.told & batch.truth[s.given][:, :ticks].bool() if s.given else draw.told
-            true = self._true(s, batch.truth[name][:, :ticks].flatten(0, 1)).reshape(value.shape)
-            told[name] = torch.where(use.reshape(-1, *[1] * (value.dim() - 1)), true, value)
-        action = model.actor(beliefs.flatten(0, 1), told)
-        wanted = model.scaled(batch.intent[:, :ticks]).flatten(0, 1)
-        cost = nn.functional.smooth_l1_loss(action, wanted, reduction="none", beta=0.1).mean(dim=-1)
-        counts = batch.has_intent.float()[:, None].expand(-1, ticks).flatten()
-        return (cost * counts).sum() / counts.sum().clamp(min=1)
-
-    def _true(self, signal: Signal, value: torch.Tensor) -> torch.Tensor:
-        """Truth in the form in which the model's estimates come."""
-        if signal.kind == "vector":
-            return normalised(signal, value)
-        if signal.kind == "label":
-            return nn.functional.one_hot(value, len(signal.labels)).float()
-        return value.float()
 
     def _read(self, batch: Batch, when: torch.Tensor) -> torch.Tensor:
         """Normalised vector readings at ticks (B, n), one after the other (B, n, vector)."""

@@ -35,7 +35,7 @@ class Moment:
 class Sensor(BaseModel, ABC):
     """A kind of sensor: its fields come from the scene; its state, if it has any, goes in and comes out."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     rate: float = Field(0, ge=0, description="samples per second, 0 for one each tick [Hz]")
 
     @abstractmethod

@@ -1,7 +1,7 @@
 """Tasks: a goal, told from truth. One file per kind; a scene's `[task]` table is its fields."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,7 +50,7 @@ class Stage:
 class Task(BaseModel, ABC):
     """A kind of goal: its fields come from the scene, its state goes in and comes out."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @abstractmethod
     def meaning(self) -> Meaning:
@@ -59,6 +59,15 @@ class Task(BaseModel, ABC):
     @abstractmethod
     def instruction(self) -> str:
         """The goal in words."""
+
+    def misfit(self, places: Collection[str], kinds: Mapping[str, tuple[str, ...]]) -> str:
+        """What about the task does not fit a line; "" if all does.
+
+        Args:
+            places: names of the bodies at which items can be.
+            kinds: property → values, of the items that the line's bodies bring.
+        """
+        return ""
 
     @abstractmethod
     def steps(self) -> tuple[Step, ...]:

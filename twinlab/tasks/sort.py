@@ -1,12 +1,14 @@
 """Sort the parts on a belt into bins by one of their properties, defective ones into the scrap bin."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from twinlab import frames
+from twinlab.errors import did_you_mean
 from twinlab.events import Event, Item
 from twinlab.language import Meaning
 from twinlab.readings import Kind, Readings, Role, Variable
@@ -45,6 +47,13 @@ class Sort(Task):
     tool: str = Field("arm/panda_grasptarget", description="link of the tool")
     fingers: tuple[str, str] = ("arm/panda_leftfinger", "arm/panda_rightfinger")
 
+    @field_validator("window")
+    @classmethod
+    def _forwards(cls, window: tuple[float, float]) -> tuple[float, float]:
+        if window[0] >= window[1]:
+            raise ValueError("its first end must be below its second")
+        return window
+
     def __hash__(self) -> int:
         return hash(self.model_dump_json())
 
@@ -55,6 +64,16 @@ class Sort(Task):
     def instruction(self) -> str:
         """In words."""
         return f"Sort the parts by {self.by}; put defective ones into the scrap bin."
+
+    def misfit(self, places: Collection[str], kinds: Mapping[str, tuple[str, ...]]) -> str:
+        """Bins, scrap and belt must be places of the line, and each value of the property needs a bin."""
+        for name in (*self._bins(), self.belt):
+            if name not in places:
+                return (
+                    f"{name!r} is no body at which parts can be; there are {list(places)}.{did_you_mean(name, places)}"
+                )
+        homeless = [value for value in kinds.get(self.by, ()) if value not in self.bins]
+        return f"bins: no bin for {self.by} {homeless}, which the line's feeder brings" if homeless else ""
 
     def steps(self) -> tuple[Step, ...]:
         """Pick the next part, place it where it belongs."""
@@ -84,6 +103,9 @@ class Sort(Task):
 
     def observe(self, stage: Stage, state: Progress | None) -> tuple[Readings, tuple[Event, ...], Progress]:
         """Follow each part on the line; see the module's text for what counts."""
+        if state is None:
+            for finger in self.fingers:
+                stage.snapshot.pose(finger)  # an unknown one would never touch anything
         state = state or Progress()
         held = self._held(stage)
         events: list[Event] = []

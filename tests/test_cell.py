@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from twinlab import rooms
 from twinlab.cell import Cell
 from twinlab.episodes import record
-from twinlab.errors import ActionError, CellError
+from twinlab.errors import ActionError, CellError, WorldError
 from twinlab.readings import check
 
 REPEAT = """
@@ -52,6 +52,10 @@ def test_readings_keep_their_contract_and_never_hold_truth(blind_cell):
         (np.full(5, np.nan), "came as"),
         (np.zeros(4), r"came shape \(4,\), wanted \(5,\)"),
         ({"arm.w": 1.0}, "Did you mean 'arm."),
+        ("up", "came 'up'; wanted 5 numbers"),
+        ([[0.0], 1.0], "wanted 5 numbers"),
+        (None, r"came shape \(\), wanted \(5,\)"),
+        ([1j] * 5, "wanted 5 numbers"),
     ],
 )
 def test_a_bad_action_is_an_error_and_changes_nothing(blind_cell, action, words):
@@ -63,11 +67,34 @@ def test_a_bad_action_is_an_error_and_changes_nothing(blind_cell, action, words)
     assert (blind_cell.step(np.zeros(5))["joints_position"] == wanted).all()
 
 
+def test_a_huge_action_is_cut_to_the_limits(blind_cell):
+    blind_cell.reset(1)
+    blind_cell.step(np.full(5, 1e300))
+    assert blind_cell.action.tolist() == pytest.approx([a.high for a in blind_cell.actuators])
+
+
+@pytest.mark.parametrize("seed", [-1, "a", 0.5, None])
+def test_a_seed_that_is_no_whole_number_is_told(blind_cell, seed):
+    with pytest.raises(CellError, match=f"seed came as {seed!r}; wanted a whole number, 0 or more"):
+        blind_cell.reset(seed)
+
+
+def test_a_sensor_that_is_not_there_cannot_be_left_out(blind_spec):
+    with pytest.raises(CellError, match=r"without: no sensor 'encodr'.*Did you mean 'encoder'"):
+        Cell(blind_spec, without=["encodr"])
+
+
 def test_a_closed_cell_says_so(blind_spec):
     with Cell(blind_spec) as cell:
         pass
-    with pytest.raises(CellError, match="closed"):
-        cell.step(np.zeros(5))
+    for use in (lambda: cell.step(np.zeros(5)), lambda: cell.reset(0), cell.snapshot):
+        with pytest.raises(CellError, match="closed"):
+            use()
+
+
+def test_a_finger_that_is_no_link_is_told_and_not_waited_for(blind_spec):
+    with pytest.raises(WorldError, match=r"no link 'arm/panda_leftfingr'.*Did you mean 'arm/panda_leftfinger'"):
+        Cell(blind_spec.change({"task.fingers": ["arm/panda_leftfingr", "arm/panda_rightfinger"]}))
 
 
 def test_the_cell_agrees_with_pybullet_itself(blind_cell):

@@ -149,3 +149,34 @@ def test_random_streams_of_the_caller_are_left_alone(scene, tmp_path):
     np.random.seed(3)
     said("record", scene, "--store", tmp_path / "s", "--episodes", 1, "--ticks", 2, "--workers", 1, "--noise", 0.5)
     assert np.random.random() == wanted
+
+
+def test_a_mistake_in_a_scene_is_told_with_file_table_and_key(refused, tmp_path):
+    tables = blind_tables()
+    tables["bodies"]["belt"]["sped"] = 0.2
+    (tmp_path / "line.toml").write_text(tomli_w.dumps(tables), encoding="utf-8")
+    code, told = refused("record", tmp_path / "line.toml")
+    assert code == 1 and told.startswith("SceneError: line.toml: [bodies.belt] unknown key 'sped'")
+
+
+def test_a_strange_path_is_printed_as_it_is(refused, tmp_path):
+    (tmp_path / "[" / "x]").mkdir(parents=True)
+    (tmp_path / "[" / "x]" / "file").touch()
+    code, told = refused("record", "--store", tmp_path / "[" / "x]")
+    assert code == 1 and "[/x]' holds something else" in told
+
+
+def test_training_on_no_store_makes_none(refused, tmp_path):
+    code, told = refused("train", tmp_path / "nothing")
+    assert code == 2 and "does not exist" in told
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_scores_can_be_read_at_eighty_columns(scene, monkeypatch):
+    monkeypatch.setattr(f"{__name__}.WIDE", {"COLUMNS": "80", "TERM": "dumb"})
+    names = ("still", "program", "expert")
+    told = said(
+        "score", scene, *(w for n in names for w in ("--policy", n)), "--seeds", 2, "--ticks", 8, "--workers", 1
+    )
+    assert "…" not in told
+    assert all(word in told for word in (*names, "throughput", "availability", "oee", "[0.00, 0.00]"))

@@ -51,7 +51,7 @@ def test_what_is_there_is_not_recorded_again(parallel, blind_spec):
     assert {seed: after[seed] for seed in before} == before
 
 
-def test_another_line_policy_noise_or_length_is_recorded_beside(tmp_path, blind_spec):
+def test_another_line_policy_noise_length_or_teacher_is_recorded_beside(tmp_path, blind_spec):
     faster = blind_spec.change({"belt.speed": 0.15})
     jobs = [
         (blind_spec, Still(), 3, 0.0),
@@ -59,10 +59,11 @@ def test_another_line_policy_noise_or_length_is_recorded_beside(tmp_path, blind_
         (blind_spec, Expert(blind_spec), 3, 0.0),
         (blind_spec, Still(), 3, 0.2),
         (blind_spec, Still(), 4, 0.0),
+        (blind_spec, Still(), 3, 0.0, Expert(blind_spec)),
     ]
     for _ in range(2):
-        for spec, policy, ticks, noise in jobs:
-            store = collect(tmp_path / "store", spec, policy, [7], ticks, noise)
+        for spec, policy, ticks, noise, *teacher in jobs:
+            store = collect(tmp_path / "store", spec, policy, [7], ticks, noise, teacher=next(iter(teacher), None))
     assert len(store) == len(jobs)
     assert store.select(scene_digest=faster.digest) == [1]
     assert store.select(policy="still", scene_digest=blind_spec.digest, noise=0.0, ticks=4) == [4]
@@ -72,3 +73,12 @@ def test_an_episode_that_is_collected_is_the_one_that_is_recorded(tmp_path, sort
     found = collect(tmp_path / "store", sorting, Still(), [5], 3, teacher=Expert(sorting))[0].load()
     with Cell(sorting) as cell:
         xr.testing.assert_identical(found, record(cell, Still(), 3, 5, teacher=Expert(sorting)))
+
+
+def test_a_seed_that_is_given_twice_is_recorded_once(tmp_path, blind_spec):
+    assert len(collect(tmp_path / "s", blind_spec, Still(), [0, 1, 0], 2)) == 2
+
+
+def test_episodes_from_elsewhere_in_the_store_do_not_matter(tmp_path, blind_spec):
+    EpisodeStore(tmp_path / "s").append(xr.Dataset({"x": ("time", [1.0])}))
+    assert len(collect(tmp_path / "s", blind_spec, Still(), [0], 2)) == 2

@@ -11,7 +11,7 @@ import xarray as xr
 import twinlab
 from twinlab import rooms
 from twinlab.episodes import policy_name, record, split_of
-from twinlab.errors import CellError
+from twinlab.errors import ActionError, CellError
 from twinlab.policies.expert import Expert
 from twinlab.policies.still import Still
 
@@ -169,3 +169,23 @@ def test_a_seed_belongs_to_one_split(seed, split):
 def test_a_policy_has_the_name_of_its_file(blind_spec):
     for name in ("still", "expert", "program"):
         assert policy_name(rooms.build("policies", name, **({} if name == "still" else {"spec": blind_spec}))) == name
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_policy_for_another_line_is_an_error(blind_cell, count):
+    for wrong in ({"policy": Still(count)}, {"policy": Still(), "teacher": Still(count)}):
+        with pytest.raises(
+            ActionError, match=rf"policy 'still': its action came with shape \({count},\), wanted \(5,\)"
+        ):
+            record(blind_cell, ticks=2, seed=0, **wrong)
+
+
+def test_an_unknown_variable_cannot_be_kept(blind_cell):
+    with pytest.raises(CellError, match=r"keep: no variable 'tpc'.*Did you mean 'tcp'"):
+        record(blind_cell, Still(), 2, 0, keep=("tpc",))
+
+
+@pytest.mark.parametrize("noise", [-0.1, float("nan"), float("inf")])
+def test_noise_that_cannot_be_is_told(blind_cell, noise):
+    with pytest.raises(CellError, match="noise came as"):
+        record(blind_cell, Still(), 2, 0, noise=noise)

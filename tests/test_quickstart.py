@@ -144,3 +144,29 @@ def test_a_policy_is_found_by_name_with_line_and_model(job, tmp_path):
     assert quickstart.acting("still", spec, tmp_path).actuators == 5
     assert quickstart.acting("expert", spec, tmp_path).spec == spec
     assert quickstart.acting("planned", spec, tmp_path).model == str(tmp_path)
+
+
+def test_a_line_or_length_that_changed_is_recorded_and_used_alone(job, tmp_path):
+    job = replace(job, folder=str(tmp_path / "job"), runs=(("still", 1),))
+    ran(job)
+    longer, told = ran(replace(job, ticks=120))
+    assert told == ["record", "train", "foresee", "score still"]
+    assert longer.model.card["Data"]["ticks"] == 2 * 120 and longer.foreseen.attrs["episodes"] == 1
+    assert len(longer.store) == 8
+    faster = tmp_path / "faster.toml"
+    faster.write_text(
+        Path(job.scene).read_text(encoding="utf-8").replace("speed = 0.1\n", "speed = 0.15\n", 1), encoding="utf-8"
+    )
+    other, _ = ran(replace(job, scene=str(faster)))
+    assert len(other.model.card["Data"]["scenes"]) == 1 and other.model.card["Data"]["train seeds"] == [0, 1]
+
+
+def test_a_short_job_has_a_report_too(job, tmp_path):
+    job = replace(job, folder=str(tmp_path / "job"), runs=(("still", 1),), ticks=100)
+    assert quickstart.report_of(job, ran(job)[0]).is_file()
+
+
+def test_a_model_that_was_trained_anew_is_the_one_that_acts(job, tmp_path):
+    job = replace(job, folder=str(tmp_path / "job"), runs=(("still", 1),))
+    one, other = (ran(replace(job, fit=replace(job.fit, seed=s)))[0] for s in (0, 1))
+    assert (one.shown["action"] != other.shown["action"]).any()

@@ -215,3 +215,11 @@ def test_loading_one_sensor_loads_no_other():
     listed, loaded = found.stdout.splitlines()
     assert set(listed.split()) == {"twinlab.errors", "twinlab.rooms"}
     assert loaded == "twinlab.sensors.width"
+
+
+def test_a_file_that_was_broken_can_be_mended_and_loaded(own):
+    rooms.add_folder("sensors", write(own, "late.py", "raise ValueError('half written')"))
+    with pytest.raises(ValueError, match="half written"):
+        rooms.load("sensors", "late")
+    write(own, "late.py", "class Late:\n    whole = True")
+    assert rooms.load("sensors", "late").__name__ == "Late"

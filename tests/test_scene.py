@@ -63,6 +63,19 @@ def test_a_wrong_unit_is_an_error_and_a_right_one_is_converted(tmp_path, blind_s
         (lambda t: t["sensors"].update(belt={"kind": "encoder"}), "'belt' is both in [bodies] and in [sensors]"),
         (lambda t: t.update(physics={"tick": 0.0123}), "whole number of physics steps"),
         (lambda t: t.update(colour="red"), "unknown key 'colour'"),
+        (lambda t: t["task"]["bins"].update(red="red_bim"), "[task] 'red_bim' is no body at which parts can be"),
+        (lambda t: t["task"].update(belt="rail_far"), "[task] 'rail_far' is no body at which parts can be"),
+        (lambda t: t["task"].update(scrap="scrap_bim"), "Did you mean 'scrap_bin'?"),
+        (lambda t: t["task"]["bins"].pop("red"), "[task] bins: no bin for colour ['red']"),
+        (lambda t: t["task"].update(window=[1.0, 0.0]), "[task] window: came [1.0, 0.0]"),
+        (lambda t: t.update(renderer="rastr"), "renderer: no 'rastr' in renderers/"),
+        (lambda t: t["bodies"]["belt"].update(speed=True), "[bodies.belt] speed: came True; wanted numbers"),
+        (lambda t: t["bodies"]["belt"].update(speed="fast"), "[bodies.belt] speed: came 'fast'; wanted numbers"),
+        (lambda t: t["bodies"]["belt"].update(position=[0, "far", 0]), "position: came [0, 'far', 0]; wanted numbers"),
+        (lambda t: t["bodies"]["belt"].update(speed=float("inf")), "speed: came inf; wanted: input should be a finite"),
+        (lambda t: t["bodies"]["arm"].update(torque=[87.0]), "[bodies.arm]: torque has 1 numbers for 7 joints"),
+        (lambda t: t["bodies"]["arm"].update(low=[0, 0, 1], high=[1, 1, 0]), "must be below high"),
+        (lambda t: t["bodies"]["arm"].update(home=[9, 0, 0.3, 0]), "[bodies.arm]: home (9.0, 0.0, 0.3) must lie"),
     ],
 )
 def test_each_mistake_has_its_message(tmp_path, change, words):
@@ -99,3 +112,11 @@ def test_the_digest_is_the_same_in_another_process(sorting):
     code = "from twinlab.scene import read_scene; print(read_scene('sorting').digest)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == sorting.digest
+
+
+@pytest.mark.parametrize(
+    ("path", "words"), [("title.x", "'title' is 'Sorting cell' and no table"), ("belt.speed.x", "is 0.1 and no table")]
+)
+def test_a_change_within_what_is_no_table_is_told(sorting, path, words):
+    with pytest.raises(SceneError, match=words):
+        sorting.change({path: 1})

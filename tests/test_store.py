@@ -196,3 +196,24 @@ def test_a_store_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="can't make a store at"):
         EpisodeStore(tmp_path / "file" / "store")
+
+
+def test_long_texts_are_kept_whole(tmp_path):
+    store, long = EpisodeStore(tmp_path / "s"), xr.Dataset({"x": ("time", [1.0]), "note": ("time", ["n" * 50])})
+    xr.testing.assert_identical(store[store.append(long)].load(), long)
+
+
+@pytest.mark.parametrize(
+    "bad", [xr.Dataset({"x": ("place", [1])}), xr.Dataset({"x": ("time", [1])}, attrs={"seed": {1, 2}})]
+)
+def test_what_is_no_episode_is_told_and_leaves_nothing(tmp_path, bad):
+    store = EpisodeStore(tmp_path / "s")
+    with pytest.raises(StoreError, match="can't keep this episode"):
+        store.append(bad)
+    assert len(store) == 0 and not list(store.path.glob("draft-*"))
+
+
+def test_a_store_whose_maker_was_killed_is_made_whole(tmp_path):
+    (tmp_path / "s" / "episodes").mkdir(parents=True)
+    assert len(EpisodeStore(tmp_path / "s")) == 0
+    assert EpisodeStore(tmp_path / "s").path.joinpath("store.json").is_file()

@@ -77,3 +77,9 @@ def test_an_unknown_unit_is_named():
 def test_a_wrong_unit_within_a_list_is_found():
     with pytest.raises(SceneError, match="came '2 s'; wanted a value in m, and"):
         to_si([0.1, "2 s"], "centre [m]", WHERE)
+
+
+@pytest.mark.parametrize("text", ["1 (m/s", "1 m/s)", "1 m**", "1 m/s mm", "1 m &", "1 'm'"])
+def test_a_text_that_is_no_unit_is_told_and_not_a_parsers_complaint(text):
+    with pytest.raises(SceneError, match="x: came"):
+        to_si(text, "speed [m/s]", "x")

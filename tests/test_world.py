@@ -249,3 +249,17 @@ def test_a_cell_that_cannot_be_built_gives_its_client_back(blind_spec):
     with pytest.raises(MeshError):
         Cell(blind_spec.change({"arm.robot": "nowhere.urdf"}))
     assert clients() == before
+
+
+def test_a_closed_world_says_so_whatever_is_asked_of_it():
+    world = World()
+    world.close()
+    ray = np.zeros((1, 3))
+    for use in (world.reset, world.step, world.snapshot, lambda: world.rays(ray, ray + 1), lambda: world.pose("x")):
+        with pytest.raises(WorldError, match="this world is closed"):
+            use()
+
+
+def test_a_snapshot_names_the_links_it_has():
+    with World() as world, pytest.raises(WorldError, match="no link 'arm'; there are"):
+        world.snapshot().pose("arm")

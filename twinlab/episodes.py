@@ -77,21 +77,13 @@ def record(
         A dataset over `time`: readings, truth, `action` (what was done), `intent` (what the policy wanted), and the
         events over `event`. At each time stand the readings before that time's action.
     """
-    if ticks < 1:
-        raise CellError(f"ticks came as {ticks}; an episode has at least 1")
-    if not (np.isfinite(noise) and noise >= 0):
-        raise CellError(f"noise came as {noise}; wanted a share of the limits, 0 or more")
+    kept = _kept(cell, ticks, noise, keep)
     readings = cell.reset(seed)
-    known = [v.name for v in cell.variables]
-    for name in keep or ():
-        if name not in known:
-            raise CellError(f"keep: no variable {name!r}; there are {known}.{did_you_mean(name, known)}")
     for one in (policy, teacher):
         if one is not None:
             one.reset(seed, cell.spec.task.meaning())
     limits = np.array([a.high for a in cell.actuators])
     rng, push = np.random.default_rng([seed, 1]), np.zeros(len(limits))
-    kept = tuple(v for v in cell.variables if keep is None or v.name in keep)
     rows: dict[str, list[np.ndarray]] = {v.name: [] for v in kept}
     intents, actions, times = [], [], []
     for tick in range(ticks):
@@ -110,6 +102,18 @@ def record(
     values = {name: np.stack(column) for name, column in rows.items()}
     values |= {"action": np.stack(actions), "intent": np.clip(np.stack(intents), -limits, limits).astype(np.float32)}
     return _dataset(cell, kept, values, np.array(times)).assign_attrs(_provenance(cell, policy, noise, teacher))
+
+
+def _kept(cell: Cell, ticks: int, noise: float, keep: Collection[str] | None) -> tuple[Variable, ...]:
+    if ticks < 1:
+        raise CellError(f"ticks came as {ticks}; an episode has at least 1")
+    if not (np.isfinite(noise) and noise >= 0):
+        raise CellError(f"noise came as {noise}; wanted a share of the limits, 0 or more")
+    known = [v.name for v in cell.variables]
+    for name in keep or ():
+        if name not in known:
+            raise CellError(f"keep: no variable {name!r}; there are {known}.{did_you_mean(name, known)}")
+    return tuple(v for v in cell.variables if keep is None or v.name in keep)
 
 
 def _asked(policy: Policy, readings: Readings, shape: tuple[int, ...]) -> np.ndarray:

@@ -34,10 +34,13 @@ class Fit:
         rate: highest learning rate of AdamW; it rises over the first 5 % of the steps and falls as a cosine [1].
         decay: weight decay [1].
         clip: longest gradient [1].
-        drop: share of windows in which readings are taken away, each with one half [1]. More of it makes the model
-            sturdier and blurs what it sees: 0.1 of each reading in every window cost a third of the precision.
-        look: share of ticks after a window's first at which the cameras are looked at; pictures of neighbouring ticks
-            tell almost the same, and those that are left out cost no time [1].
+        drop: share of windows in which readings are taken away, each with one half [1].
+        blind: share of windows in which pictures are, in the same way [1]. More of it makes the model sturdier and
+            blurs what it sees: with 0.15 of them a target's place was 34 instead of 24 mm off in the mean after 750
+            steps of 64 frames, while missing vectors cost it nothing.
+        look: mean share of the ticks after a window's first at which the cameras are looked at, above 0; it is all of
+            them in some windows and none in many. Pictures of neighbouring ticks tell almost the same, and what is left
+            out costs no time [1].
         gamma: discount of the return, per tick [1].
         seed: of first weights and all draws; the same seed gives the same model on the same machine.
         seconds: training ends after this time at the latest [s]; not repeatable. None for no limit.
@@ -57,6 +60,7 @@ class Fit:
     decay: float = 1e-4
     clip: float = 1.0
     drop: float = 0.15
+    blind: float = 0.04
     look: float = 0.5
     gamma: float = 0.97
     seed: int = 0
@@ -147,10 +151,12 @@ def draws(model: WorldModel, count: int, settings: Fit, rng: np.random.Generator
     ticks = settings.window
     present = {name: np.ones((count, ticks), bool) for name in model.readings}
     if not whole:
-        cameras = [name for view in model.perception.views for name in view.names]
-        present |= dict.fromkeys(cameras, (rng.random((count, ticks)) < settings.look) | (np.arange(ticks) == 0))
-        poor = rng.random((count, 1)) < settings.drop
-        present = {name: value & ~(poor & _gone(count, ticks, rng)) for name, value in present.items()}
+        seen = [name for view in model.perception.views for name in view.names]
+        share = rng.random((count, 1)) ** (1 / settings.look - 1)
+        present |= dict.fromkeys(seen, (rng.random((count, ticks)) < share) | (np.arange(ticks) == 0))
+        poor = {name: settings.blind if name in seen else settings.drop for name in present}
+        draw, gone = rng.random((count, 1)), {name: _gone(count, ticks, rng) for name in present}
+        present = {name: value & ~((draw < poor[name]) & gone[name]) for name, value in present.items()}
     starts = np.stack([rng.permutation(ticks)[: settings.starts] for _ in range(count)])
     members = rng.integers(0, model.size.members, starts.size)
     shown = rng.integers(0, ticks, count)

@@ -316,8 +316,7 @@ class World:
     def rays(self, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
         """Where rays from (ray, 3) to (ray, 3) [m] first hit, as a share of their length; 1 where nothing is hit."""
         self._check_open()
-        hits = pybullet.rayTestBatch(np.asarray(starts), np.asarray(ends), physicsClientId=self.client)
-        return np.array([h[2] for h in hits])
+        return np.array([hit[2] for hit in pybullet.rayTestBatch(starts, ends, physicsClientId=self.client)])
 
     def snapshot(self) -> Snapshot:
         """All poses, joints and visuals at this instant."""
@@ -365,17 +364,14 @@ class World:
             return pybullet.createCollisionShape(pybullet.GEOM_BOX, halfExtents=half, physicsClientId=client, **at)
         if solid.form == "cylinder":
             radius, height = solid.size
-            return pybullet.createCollisionShape(
-                pybullet.GEOM_CYLINDER, radius=radius, height=height, physicsClientId=client, **at
-            )
+            at |= {"radius": radius, "height": height}
+            return pybullet.createCollisionShape(pybullet.GEOM_CYLINDER, physicsClientId=client, **at)
         points = np.unique(solid.mesh.vertices, axis=0).tolist()
         return pybullet.createCollisionShape(pybullet.GEOM_MESH, vertices=points, physicsClientId=client, **at)
 
     def _boxes(self, name: str, pieces: Sequence[Piece]) -> int:
         if any(p.solid.form != "box" for p in pieces):
-            raise WorldError(
-                f"{name}: a body of several pieces can be made of boxes only; give each other solid a body"
-            )
+            raise WorldError(f"{name}: several pieces in one body are boxes only; give each other solid a body")
         return pybullet.createCollisionShapeArray(
             shapeTypes=[pybullet.GEOM_BOX] * len(pieces),
             halfExtents=[[edge / 2 for edge in p.solid.size] for p in pieces],

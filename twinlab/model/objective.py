@@ -24,7 +24,7 @@ class Weights:
             750 steps of 64 pictures of each camera fell from 19 to 16 mm with it.
         foreseen: the same heads on beliefs that were rolled out, so that plans can be judged by them.
         vectors: vector readings many ticks ahead, multi-step (SOLAR, Dreamer and TD-MPC2 all train over the horizon
-            that is planned), in units of what "nothing changes" would cost.
+            that is planned), in units of what "nothing changes" would cost; a contact's jump counts linearly.
         missing: vector readings that were taken away, inferred from the others.
         latent: rolled-out latent against the corrected one of that tick, without gradient into the latter (latent
             prediction: SPR, Schwarzer et al. 2021; the truth heads keep it from collapsing).
@@ -148,7 +148,8 @@ class Objective(nn.Module):
 
     def _vectors(self, ahead: torch.Tensor, batch: Batch, when: torch.Tensor, draw: Draw) -> torch.Tensor:
         """Only from ticks at which the reading was there: what was never known cannot be foreseen to this precision."""
-        cost = ((ahead[..., self.model.latent :] - self._read(batch, when)) / self.change) ** 2
+        error = (ahead[..., self.model.latent :] - self._read(batch, when)) / self.change
+        cost = nn.functional.smooth_l1_loss(error, torch.zeros_like(error), reduction="none")
         rows = torch.arange(len(when), device=when.device)[:, None]
         known = [draw.present[s.name][rows, draw.starts, None].expand(-1, -1, s.size) for s in self.model.vectors]
         counts = torch.cat(known, dim=-1).repeat_interleave(self.horizon, dim=1)

@@ -200,7 +200,7 @@ def test_an_unknown_name_is_an_error_that_says_what_there_is(robot, ask, words):
 
 def test_a_body_of_several_pieces_is_made_of_boxes_only(world):
     pieces = [*box(1, 1, 1), Piece(meshes.cylinder(0.1, 0.1), IDENTITY, GREY)]
-    with pytest.raises(WorldError, match="bin: a body of several pieces can be made of boxes only"):
+    with pytest.raises(WorldError, match="bin: several pieces in one body are boxes only"):
         world.add("bin", pieces, IDENTITY)
 
 

@@ -18,7 +18,8 @@ class Planned:
     """Model-predictive control: foreseen reward and value of action sequences near what the actor proposes.
 
     The cost of a sequence is minus its foreseen discounted reward and the value at its end (TD-MPC, Hansen et al.
-    2022), plus the disagreement of the model's heads, because a planner finds the places where a model errs.
+    2022), plus the disagreement of the model's heads and the distance from the proposal, because a planner finds the
+    places where a model errs.
 
     Attributes:
         model: folder of the trained model.
@@ -26,6 +27,7 @@ class Planned:
         planner: who searches; it looks near the proposal only, where the model has seen data.
         horizon: ticks looked ahead [1].
         caution: cost of the model's doubt, per tick [1].
+        trust: cost of being as far from the proposal as an actuator's limit, mean square over actuators, per tick [1].
         gamma: discount per tick.
     """
 
@@ -36,6 +38,7 @@ class Planned:
     )
     horizon: int = 8
     caution: float = 0.5
+    trust: float = 10.0
     gamma: float = 0.97
     sees_truth: bool = False
     sees_pictures: bool = True
@@ -53,7 +56,7 @@ class Planned:
         actor.perceive(readings)
         prior = self._proposal(actor.belief, actor.goal())
         low, high = np.array(actor.net.signals.low), np.array(actor.net.signals.high)
-        actions = self.planner.plan(self._cost, prior, low, high, self._rng)
+        actions = self.planner.plan(lambda plans: self._cost(plans, prior), prior, low, high, self._rng)
         actor.last = torch.tensor(actions[:1], dtype=torch.float32)
         return np.asarray(actions[0], np.float32)
 
@@ -65,12 +68,13 @@ class Planned:
             belief = self._actor.net.step(belief, out[-1])
         return torch.cat(out).numpy().astype(float)
 
-    def _cost(self, actions: np.ndarray) -> np.ndarray:
-        """What sequences (sample, horizon, actuator) cost (sample,)."""
+    def _cost(self, actions: np.ndarray, prior: np.ndarray) -> np.ndarray:
+        """What sequences (sample, horizon, actuator) cost (sample,) when the actor proposes the prior."""
         net = self._actor.net
-        plan = torch.tensor(actions, dtype=torch.float32)
+        plan, proposal = (torch.tensor(x, dtype=torch.float32) for x in (actions, prior))
         belief = self._actor.belief.expand(len(plan), -1)
-        cost = torch.zeros(len(plan))
+        departed = (net.scaled(plan) - net.scaled(proposal)).square().mean(dim=-1).sum(dim=-1)
+        cost = self.trust * departed
         for tick, action in enumerate(plan.unbind(dim=1)):
             belief, doubt = net.forecast(belief, action)
             cost += self.caution * doubt - self.gamma**tick * net.reward(belief)

@@ -97,7 +97,9 @@ def test_a_model_is_trained_on_a_store_and_lies_where_it_was_wanted(scene, tmp_p
         "\n", ""
     )
     card = json.loads((tmp_path / "m" / "config.json").read_text())["card"]
-    assert card["Settings"]["steps"] == 1 and card["Data"]["train seeds"] == [0]
+    assert card["Settings"]["seeing"]["steps"] == card["Settings"]["following"]["steps"] == 1 and card["Data"][
+        "train seeds"
+    ] == [0]
 
 
 def test_policies_are_scored_side_by_side(scene):

@@ -1,19 +1,20 @@
 """Imitation: the actor learns from its teacher, alone, and from what the model believes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 import toy
-from test_train import SMALL
 
 from twinlab.batches import hold
 from twinlab.model.imitation import Cloning, clone, cost, lessons
-from twinlab.train import Fit, fit
+from twinlab.train import fit
 
 
 @pytest.fixture(scope="module")
 def model():
-    return fit(toy.episodes(2), Fit(**{**vars(SMALL), "cloning": Cloning(steps=0)}))
+    return fit(toy.episodes(2), replace(toy.SMALL, cloning=Cloning(steps=0)))
 
 
 def tracks(model, *episodes):
@@ -41,7 +42,7 @@ def test_only_the_actor_learns(model):
 
 
 def test_the_same_seed_clones_the_same_actor():
-    one, two = (fit(toy.episodes(1), SMALL) for _ in range(2))
+    one, two = (fit(toy.episodes(1), toy.SMALL) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(one.actor.parameters(), two.actor.parameters(), strict=True))
 
 

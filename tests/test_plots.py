@@ -14,12 +14,10 @@ from PIL import Image
 from twinlab import plots
 from twinlab.cell import Cell
 from twinlab.kpi import UNITS
-from twinlab.model import Size
 from twinlab.score import summary
-from twinlab.train import Fit, fit
+from twinlab.train import fit
 
 mpl.use("Agg")
-SMALL = Fit(steps=2, batch=4, window=4, horizon=5, starts=2, every=2, size=Size(32, 32, 8, 2, 2))
 
 
 def drawn(figure: Figure) -> np.ndarray:
@@ -67,7 +65,7 @@ def test_events_are_lines_where_they_happened(small_episode):
 
 def test_foresight_shows_real_beside_foreseen_at_each_time_ahead():
     episode = toy.episode(0, ticks=30)
-    model = fit([episode], SMALL)
+    model = fit([episode], toy.SMALL)
     figure = plots.foresight(model, episode, at=12, ahead=(2, 5))
     titles = [axes.get_title() for axes in figure.axes]
     assert titles[:4] == [

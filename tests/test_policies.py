@@ -4,16 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import toy
 
 from twinlab import rooms
 from twinlab.episodes import record
 from twinlab.errors import ModelError
-from twinlab.model import Size
-from twinlab.train import Fit, fit
+from twinlab.train import fit
 
 NAMES = rooms.names("policies")
 LEARNED = ("cloned", "planned")
-SMALL = Fit(steps=4, batch=4, window=4, horizon=5, starts=2, every=4, size=Size(32, 32, 8, 2, 2))
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +20,7 @@ def model(tmp_path_factory, blind_cell, blind_spec) -> str:
     """The folder of a model that has learnt next to nothing, on readings without pictures."""
     expert = rooms.build("policies", "expert", spec=blind_spec)
     folder = tmp_path_factory.mktemp("model")
-    fit([record(blind_cell, expert, 60, seed, noise=0.1) for seed in (0, 1)], SMALL, folder)
+    fit([record(blind_cell, expert, 60, seed, noise=0.1) for seed in (0, 1)], toy.SMALL, folder)
     return str(folder)
 
 

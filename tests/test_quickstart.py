@@ -9,17 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tomli_w
+import toy
 import xarray as xr
 from conftest import blind_tables
 
 from twinlab import quickstart
 from twinlab.kpi import UNITS
-from twinlab.model import Size, WorldModel
+from twinlab.model import WorldModel
 from twinlab.quickstart import Outcome, Quickstart
 from twinlab.scene import FOLDERS, read_scene
-from twinlab.train import Fit
 
-FIT = Fit(steps=2, batch=4, window=4, horizon=5, starts=2, every=1, size=Size(32, 32, 8, 2, 2))
 RUNS = (("still", 2), ("cloned", 1))
 
 
@@ -42,7 +41,7 @@ def job(tmp_path_factory) -> Quickstart:
         noises=(0.0, 0.1),
         runs=RUNS,
         workers=1,
-        fit=FIT,
+        fit=toy.SMALL,
     )
 
 
@@ -81,7 +80,7 @@ def test_episodes_are_of_the_wanted_seeds_policies_and_noises_and_taught_by_the_
 def test_the_model_was_trained_on_training_seeds_only(outcome):
     data = outcome.model.card["Data"]
     assert data["train seeds"] == [0, 1] and data["val seeds"] == [50_000]
-    assert outcome.model.card["Settings"]["steps"] == 2
+    assert outcome.model.card["Settings"]["following"]["steps"] == 2
 
 
 def test_what_is_foreseen_and_perceived_is_of_held_out_episodes(outcome):
@@ -111,12 +110,10 @@ def test_what_is_done_is_not_done_again(job, first):
 
 def test_other_runs_and_other_training_do_only_what_they_change(job, first, tmp_path):
     copy = shutil.copytree(job.folder, tmp_path / "copy")
-    other = replace(
-        job, folder=str(copy), runs=(("still", 2), ("program", 1), ("cloned", 1)), fit=replace(FIT, steps=3)
-    )
+    other = replace(job, folder=str(copy), runs=(("still", 2), ("program", 1), ("cloned", 1)), fit=toy.SMALL.of(3))
     outcome, told = ran(other)
     assert told == ["train", "foresee", "score program", "score cloned"]
-    assert outcome.model.card["Settings"]["steps"] == 3
+    assert outcome.model.card["Settings"]["following"]["steps"] == 3
     xr.testing.assert_identical(outcome.summary.sel(policy="still"), first[0].summary.sel(policy="still"))
 
 

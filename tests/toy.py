@@ -3,11 +3,20 @@
 import numpy as np
 import xarray as xr
 
+from twinlab.model import Size
+from twinlab.train import Fit, Stage
+
 EDGE = 32  # of the pictures [pixel]
 SPAN = 0.8  # what the camera sees, centred on 0 [m]
 COLOURS = ("red", "green")
 LIMIT = 0.5  # of the tool [m/s]
 TICK = 0.05
+SMALL = Fit(  # too small to learn anything
+    seeing=Stage(steps=2, batch=4, window=1, horizon=0, starts=1, rate=1e-3),
+    following=Stage(steps=2, batch=4, window=4, horizon=5, starts=2, rate=1e-3),
+    every=2,
+    size=Size(32, 32, 8, 2, 2),
+)
 
 
 def episode(seed: int, ticks: int = 60, edge: int = EDGE, noise: float = 0.3) -> xr.Dataset:

@@ -100,7 +100,7 @@ class Track:
         scene: its scene's name.
         length: ticks.
         values: name → array (time, …): uint8 pictures, float16 depth (+inf where nothing is), float32 vectors; with
-            `action` and, where the policy told one, `intent`.
+            `action` and, where the policy told one, `intent`; with `found` (time, view, feature) once a model looked.
     """
 
     seed: int
@@ -115,11 +115,13 @@ class Batch:
     """Windows of episodes as tensors; B windows of T ticks, H more where no picture is kept.
 
     Attributes:
-        readings: name → pictures (B, T, …) and all others (B, T + H, …), in their own units and types.
+        readings: name → pictures (B, T, …) and all others (B, T + H, …), in their own units and types. Where what
+            was found in them is known, only the pictures of tick T - 1 are kept (B, 1, …).
         truth: name → (B, T + H, …).
         action: (B, T + H, actuator), in the actuators' units.
         returns: reward to come after each tick, discounted (B, T + H).
         valued: where that is known because enough of the episode follows (B, T + H) bool.
+        found: what a model's views found (B, T, view, feature), or None.
     """
 
     readings: dict[str, torch.Tensor]
@@ -127,6 +129,7 @@ class Batch:
     action: torch.Tensor
     returns: torch.Tensor
     valued: torch.Tensor
+    found: torch.Tensor | None = None
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on a device."""
@@ -147,6 +150,9 @@ class Windows:
         horizon: ticks after these, without pictures [1].
         gamma: discount of the return, per tick.
 
+    Attributes:
+        looks: whether pictures must be looked at; not where the tracks hold what was found in them.
+
     Raises:
         ModelError: no episode is long enough.
     """
@@ -156,6 +162,7 @@ class Windows:
     ) -> None:
         self.tracks, self.signals = tuple(tracks), signals
         self.window, self.horizon = window, horizon
+        self.looks = any("found" not in track.values for track in self.tracks)
         self._starts = [(i, t) for i, k in enumerate(self.tracks) for t in range(k.length - window - horizon + 1)]
         if not self._starts:
             raise ModelError(f"no episode has {window + horizon} ticks; record longer ones or ask for shorter windows")
@@ -178,20 +185,21 @@ class Windows:
         cuts = [self._starts[i] for i in which]
         long = self.window + self.horizon
 
-        def cut(name: str, ticks: int) -> torch.Tensor:
-            return torch.from_numpy(np.stack([self.tracks[i].values[name][t : t + ticks] for i, t in cuts]))
+        def cut(name: str, end: int, start: int = 0) -> torch.Tensor:
+            return torch.from_numpy(np.stack([self.tracks[i].values[name][t + start : t + end] for i, t in cuts]))
 
-        readings = {
-            s.name: cut(s.name, self.window if s.kind in _PICTURES else long) for s in self.signals.of("reading")
-        }
+        first = 0 if self.looks else self.window - 1
+        others = {s.name: cut(s.name, long) for s in self.signals.of("reading") if s.kind not in _PICTURES}
+        pictures = {s.name: cut(s.name, self.window, first) for s in self.signals.of("reading", *_PICTURES)}
         returns = np.stack([self._returns[i][t : t + long] for i, t in cuts])
         rest = np.array([[self.tracks[i].length - t] for i, t in cuts]) - np.arange(long)
         return Batch(
-            readings=readings,
+            readings=others | pictures,
             truth={s.name: cut(s.name, long) for s in self.signals.of("truth")},
             action=cut("action", long),
             returns=torch.from_numpy(returns),
             valued=torch.from_numpy(rest > _SEEN),
+            found=None if self.looks else cut("found", self.window),
         )
 
 

@@ -63,7 +63,7 @@ def record(
 def train(
     store: Annotated[Path, typer.Argument(help="folder of the store", exists=True, file_okay=False)],
     out: Annotated[Path, typer.Option(help="folder of the model")] = Path("data/runs/model"),
-    steps: Annotated[int, typer.Option(min=1, help="training steps")] = 1500,
+    steps: Annotated[int | None, typer.Option(min=1, help="of seeing and of following, instead of the usual")] = None,
     seed: Annotated[int, typer.Option(help="of first weights and draws")] = 0,
 ) -> None:
     """Train a world model on a store."""
@@ -71,7 +71,7 @@ def train(
     from twinlab.train import Fit, fit
 
     with _bars() as tell:
-        fit(EpisodeStore(store), Fit(steps=steps, seed=seed), out, lambda n, of, _: tell("train", n, of))
+        fit(EpisodeStore(store), Fit(seed=seed).of(steps), out, lambda n, of, _: tell("train", n, of))
     console.print(f"trained: {out}", markup=False, soft_wrap=True)
 
 
@@ -101,7 +101,7 @@ def score(
 def quickstart(
     folder: Annotated[Path, typer.Option(help="where all is kept")] = Path("data/runs/quickstart"),
     training: Annotated[int, typer.Option(min=1, help="episodes to train on")] = 48,
-    steps: Annotated[int, typer.Option(min=1, help="training steps")] = 700,
+    steps: Annotated[int | None, typer.Option(min=1, help="of seeing and of following, instead of the usual")] = None,
     keep: Annotated[Path | None, typer.Option(help="folder to copy the model and its scores to")] = None,
 ) -> None:
     """The main job: simulate, record, train, foresee, score, report."""
@@ -109,7 +109,7 @@ def quickstart(
     from twinlab.evaluate import table
     from twinlab.train import Fit
 
-    job = main_job.Quickstart(folder=str(folder), training=training, fit=Fit(steps=steps))
+    job = main_job.Quickstart(folder=str(folder), training=training, fit=Fit().of(steps))
     with _bars() as tell:
         outcome = main_job.run(job, tell)
     console.print(table(outcome.foreseen), highlight=False)

@@ -11,7 +11,7 @@ import xarray as xr
 from twinlab.batches import Batch, Signals, Track, Windows, hold
 from twinlab.errors import ModelError, did_you_mean
 from twinlab.model import WorldModel
-from twinlab.train import ridge, scaled, stacked
+from twinlab.model.linear import ridge, scaled, stacked
 
 PREDICTORS = ("model", "nothing changes", "linear")
 _STRENGTH = 1e-4  # ridge penalty a sample; weaker and stronger ones did worse on validation episodes

@@ -98,20 +98,39 @@ class WorldModel(nn.Module):
         known = {name: torch.from_numpy(np.asarray(v)[None]) for name, v in readings.items() if name in self.readings}
         return {name: value.to(self.device) for name, value in known.items()}
 
-    def encode(self, readings: Values, present: Values | None = None) -> Percept:
+    def encode(self, readings: Values, present: Values | None = None, found: torch.Tensor | None = None) -> Percept:
         """What readings tell.
 
         Args:
             readings: name → raw values (N, …); any may be left out.
             present: name → whether each sample has it (N,) bool; all have it where this says nothing.
+            found: what `look` found in the pictures (N, view, feature); these are not looked at again then.
 
         Raises:
             ModelError: a name is unknown, a shape is wrong, or nothing came at all.
         """
         count = self._count(readings)
         given = present or {}
-        here = {name: given.get(name, torch.ones(count, dtype=torch.bool, device=self.device)) for name in readings}
-        return self.perception(readings, here, count)
+        seen = {n for view in self.perception.views for n in view.names} if found is not None else set()
+        always = torch.ones(count, dtype=torch.bool, device=self.device)
+        here = {name: given.get(name, always) for name in {**readings, **dict.fromkeys(seen)}}
+        return self.perception(readings, here, count, found)
+
+    @torch.no_grad()
+    def look(self, readings: Values, chunk: int = 256) -> torch.Tensor:
+        """What the views find in the pictures of many samples (N, view, feature); nothing can be learnt through it.
+
+        Args:
+            readings: name → raw pictures (N, …).
+            chunk: samples at a time, which bounds the memory that it takes.
+        """
+        parts = []
+        for first in range(0, self._count(readings), chunk):
+            part = {name: value[first : first + chunk].to(self.device) for name, value in readings.items()}
+            count = len(next(iter(part.values())))
+            here = dict.fromkeys(part, torch.ones(count, dtype=torch.bool, device=self.device))
+            parts.append(self.perception.look(part, here, count))
+        return torch.cat(parts)
 
     def step(self, belief: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
         """The foreseen belief (N, size) one tick after an action (N, actuator) in the actuators' units."""

@@ -120,14 +120,21 @@ def as_told(signal: Signal, value: torch.Tensor) -> torch.Tensor:
 def _beliefs(model: WorldModel, tracks: list[Track]) -> torch.Tensor:
     """Beliefs along episodes of the same length, one episode after the other (n, size)."""
     belief, out = model.initial(len(tracks)), []
+    seen = {name for view in model.perception.views for name in view.names}
+    names = [n for n in model.readings if n not in seen] if "found" in tracks[0].values else list(model.readings)
     for tick in range(tracks[0].length):
         if tick:
             action = np.stack([t.values["action"][tick - 1] for t in tracks])
             belief = model.step(belief, torch.from_numpy(action).to(model.device))
-        read = {name: torch.from_numpy(np.stack([t.values[name][tick] for t in tracks])) for name in model.readings}
-        belief = model.update(belief, {name: value.to(model.device) for name, value in read.items()})
+        read = {name: _now(model, tracks, name, tick) for name in names}
+        found = _now(model, tracks, "found", tick) if "found" in tracks[0].values else None
+        belief = model.update(belief, model.encode(read, found=found))
         out.append(belief)
     return torch.stack(out, dim=1).flatten(0, 1)
+
+
+def _now(model: WorldModel, tracks: list[Track], name: str, tick: int) -> torch.Tensor:
+    return torch.from_numpy(np.stack([t.values[name][tick] for t in tracks])).to(model.device)
 
 
 def _goal(model: WorldModel, tracks: list[Track], s: Signal) -> torch.Tensor:

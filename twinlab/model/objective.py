@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -22,7 +23,7 @@ class Weights:
         found: truth straight from what each camera's heads found, by linear heads that only training knows: it leads
             them to the parts at once (deep supervision, Lee et al. 2015). The median error of a target's place after
             750 steps of 64 pictures of each camera fell from 19 to 16 mm with it.
-        foreseen: the same heads on beliefs that were rolled out, so that plans can be judged by them.
+        foreseen: the same heads on beliefs at the end of what was rolled out, so that plans can be judged by them.
         vectors: vector readings many ticks ahead, multi-step (SOLAR, Dreamer and TD-MPC2 all train over the horizon
             that is planned), in units of what "nothing changes" would cost; a contact's jump counts linearly.
         missing: vector readings that were taken away, inferred from the others.
@@ -37,13 +38,13 @@ class Weights:
 
     truth: float = 1.0
     found: float = 0.5
-    foreseen: float = 0.3
+    foreseen: float = 0.1
     vectors: float = 1.0
     missing: float = 0.5
     latent: float = 0.2
-    pictures: float = 1.0
+    pictures: float = 0.3
     pulses: float = 0.2
-    worth: float = 0.1
+    worth: float = 0.03
     labels: float = 0.3
     marks: float = 0.1
 
@@ -56,13 +57,48 @@ class Draw:
         present: name → whether a reading is there (B, T) bool.
         starts: ticks from which to roll out (B, start), below T.
         members: which head of the dynamics each of these uses (B * start,).
-        shown: at which tick of each window pictures are decoded (B,).
     """
 
     present: dict[str, torch.Tensor]
     starts: torch.Tensor
     members: torch.Tensor
-    shown: torch.Tensor
+
+
+def draw(
+    model: WorldModel,
+    count: int,
+    ticks: int,
+    rng: np.random.Generator,
+    starts: int = 1,
+    drop: float = 0.0,
+    blind: float = 0.0,
+) -> Draw:
+    """The random choices of one step for `count` windows of some ticks.
+
+    Args:
+        model: whose readings are taken away.
+        count, ticks: how many windows, and how long they are.
+        rng: decides all.
+        starts: from how many ticks of each the future is foreseen, at most `ticks`.
+        drop, blind: shares of windows in which readings other than pictures, and pictures, are taken away.
+    """
+    pictures = [name for view in model.perception.views for name in view.names]
+    share, chance = {name: blind if name in pictures else drop for name in model.readings}, rng.random((count, 1))
+    gone = {name: (chance < share[name]) & _gone(count, ticks, rng) for name in model.readings}
+    froms = np.stack([rng.permutation(ticks)[:starts] for _ in range(count)])
+    members = rng.integers(0, model.size.members, froms.size)
+    present = {name: torch.from_numpy(~value).to(model.device) for name, value in gone.items()}
+    return Draw(present, *(torch.from_numpy(x).to(model.device) for x in (froms, members)))
+
+
+def _gone(count: int, ticks: int, rng: np.random.Generator) -> np.ndarray:
+    """Where a reading is taken away (window, tick): whole, or from a random tick on or up to it, or not at all.
+
+    Modality dropout (ModDrop, Neverova et al. 2016).
+    """
+    case, cut = rng.random((count, 1)), rng.integers(0, ticks + 1, (count, 1))
+    late = (np.arange(ticks) < cut) ^ (rng.random((count, 1)) < 0.5)
+    return (case < 0.25) | ((case < 0.5) & late)
 
 
 class Objective(nn.Module):
@@ -70,7 +106,8 @@ class Objective(nn.Module):
 
     Args:
         model: what is trained.
-        window, horizon: ticks with pictures and ticks ahead, as in the batches.
+        window, horizon: ticks with pictures and ticks ahead, as in the batches; with none ahead nothing is foreseen
+            and no picture decoded.
         change: how far each number of the vector readings changes over the horizon, in training (vector,), normalised.
         weights: of the terms.
     """
@@ -92,24 +129,30 @@ class Objective(nn.Module):
 
     def forward(self, batch: Batch, draw: Draw) -> dict[str, torch.Tensor]:
         """Each term, weighted; their sum under "loss"."""
-        model, ticks = self.model, self.window
-        readings = {name: value[:, :ticks] for name, value in batch.readings.items()}
+        model, ticks, given = self.model, self.window, batch.found
+        known = batch.readings if given is None else {n: v for n, v in batch.readings.items() if v.shape[1] >= ticks}
+        readings = {name: value[:, :ticks] for name, value in known.items()}
         flat = ({name: value.flatten(0, 1) for name, value in part.items()} for part in (readings, draw.present))
-        percept = model.encode(*flat)
+        percept = model.encode(*flat, None if given is None else given.flatten(0, 1))
         beliefs = model.follow(percept.unflatten((len(batch.action), ticks)), batch.action[:, :ticks])
-        ahead, when = self._ahead(beliefs, batch.action, draw)
         now = torch.arange(ticks, device=beliefs.device).expand(len(beliefs), -1)
         parts = {
             "truth": self._truth(model.truth(beliefs.flatten(0, 1)), batch, now),
-            "found": self._found(percept, batch, now),
-            "foreseen": self._truth(model.truth(ahead.flatten(0, 1)), batch, when),
-            "vectors": self._vectors(ahead, batch, when, draw),
             "missing": self._missing(beliefs, batch),
-            "latent": self._latent(ahead, beliefs, when),
-            "pictures": self._pictures(beliefs, batch, draw),
-            "pulses": self._pulses(beliefs, batch, now) + self._pulses(ahead, batch, when),
-            "worth": self._worth(beliefs, batch, now) + self._worth(ahead, batch, when),
+            "pulses": self._pulses(beliefs, batch, now),
+            "worth": self._worth(beliefs, batch, now),
         }
+        if given is None:
+            parts["found"] = self._found(percept, batch, now)
+        if self.horizon:
+            parts["pictures"] = self._pictures(beliefs, batch)
+            ahead, when = self._ahead(beliefs, batch.action, draw)
+            parts["pulses"] = parts["pulses"] + self._pulses(ahead, batch, when)
+            parts["worth"] = parts["worth"] + self._worth(ahead, batch, when)
+            last = slice(self.horizon - 1, None, self.horizon)
+            parts["foreseen"] = self._truth(model.truth(ahead[:, last].flatten(0, 1)), batch, when[:, last])
+            parts["vectors"] = self._vectors(ahead, batch, when, draw)
+            parts["latent"] = self._latent(ahead, beliefs, when)
         terms = {name: getattr(self.weights, name) * value for name, value in parts.items()}
         return terms | {"loss": torch.stack(list(terms.values())).sum()}
 
@@ -167,13 +210,12 @@ class Objective(nn.Module):
         cost = ((ahead[..., : self.model.latent] - wanted) ** 2).mean(dim=-1)
         return (cost * known).sum() / known.sum().clamp(min=1)
 
-    def _pictures(self, beliefs: torch.Tensor, batch: Batch, draw: Draw) -> torch.Tensor:
-        rows = torch.arange(len(beliefs), device=beliefs.device)
-        belief, total = beliefs[rows, draw.shown], self.change.new_zeros(())
+    def _pictures(self, beliefs: torch.Tensor, batch: Batch) -> torch.Tensor:
+        belief, total = beliefs[:, -1], self.change.new_zeros(())
         for s in self.pulses:
             if _spatial(s):
                 out = self.model.decoders[s.name](belief)
-                total = total + self.model.codecs[s.name].loss(s, out, batch.readings[s.name][rows, draw.shown]).mean()
+                total = total + self.model.codecs[s.name].loss(s, out, batch.readings[s.name][:, -1]).mean()
         return total
 
     def _pulses(self, beliefs: torch.Tensor, batch: Batch, when: torch.Tensor) -> torch.Tensor:

@@ -133,15 +133,28 @@ class Perception(nn.Module):
             nn.Linear(2 * width, width),
         )
 
-    def forward(self, values: Mapping[str, torch.Tensor], present: Mapping[str, torch.Tensor], count: int) -> Percept:
-        """The percept of N = `count` samples: raw values (N, …) by name and whether each is there (N,)."""
+    def forward(
+        self,
+        values: Mapping[str, torch.Tensor],
+        present: Mapping[str, torch.Tensor],
+        count: int,
+        found: torch.Tensor | None = None,
+    ) -> Percept:
+        """The percept of N = `count` samples.
+
+        Args:
+            values: raw values (N, …) by name.
+            present: whether each is there (N,).
+            count: N.
+            found: what `look` found in the pictures (N, view, feature), if that is known already.
+        """
         device = next(iter(present.values())).device
         nowhere = torch.zeros(count, dtype=torch.bool, device=device)
-        found, tokens, there = [], [], []
-        for view in self.views:
-            came = [present[name] for name in view.names if name in values]
-            found.append(view(values, present) if came else torch.zeros(count, self.features, device=device))
-            there.append(torch.stack(came).any(dim=0) if came else nowhere)
+        looked = self.look(values, present, count) if found is None else found
+        came = [[present[name] for name in view.names if name in present] for view in self.views]
+        there = [torch.stack(marks).any(dim=0) if marks else nowhere for marks in came]
+        looked = looked * torch.stack([*there, nowhere], dim=1)[:, :-1, None]
+        tokens = []
         for name, encoder in self.encoders.items():
             token = encoder(values[name]) if name in values else torch.zeros(count, self.width, device=device)
             there.append(present.get(name, nowhere))
@@ -149,10 +162,17 @@ class Perception(nn.Module):
         there += [present.get(s.name, nowhere) for s in self.vectors]
         marks = torch.stack(there, dim=1)
         vectors, known = self._vectors(values, present, count)
-        every = torch.cat([*found, *tokens, vectors, marks.to(vectors.dtype)], dim=1)
+        every = torch.cat([looked.flatten(1), *tokens, vectors, marks.to(vectors.dtype)], dim=1)
         fused = nn.functional.layer_norm(self.plain(every) + self.fuse(every), (self.width,))
-        points = torch.stack(found, dim=1) if found else fused.new_zeros(count, 0, 0)
-        return Percept(fused, vectors, known, marks.any(dim=1), points, marks[:, : len(self.views)])
+        return Percept(fused, vectors, known, marks.any(dim=1), looked, marks[:, : len(self.views)])
+
+    def look(self, values: Mapping[str, torch.Tensor], present: Mapping[str, torch.Tensor], count: int) -> torch.Tensor:
+        """What each view's heads find in N = `count` samples (N, view, feature), 0 where no picture is."""
+        out = next(self.parameters()).new_zeros(count, len(self.views), self.features)
+        for i, view in enumerate(self.views):
+            if any(name in values for name in view.names):
+                out[:, i] = view(values, present)
+        return out
 
     def _vectors(
         self, values: Mapping[str, torch.Tensor], present: Mapping[str, torch.Tensor], count: int

@@ -8,7 +8,7 @@ BIN := .venv/bin
 TIMED = @start=$$(date +%s); sh -c '$(1)' || exit $$?; echo "== $(2): $$(( $$(date +%s) - start )) s"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lab check lock bundle clean system system-browser
+.PHONY: help demo test lab check models lock clean system system-browser
 
 help:  ## what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -29,8 +29,8 @@ check: .venv/ready  ## lint, types, layers and quick tests, before a commit
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 	$(BIN)/python -m pytest -q -n 2 --dist loadscope --ignore tests/browser tests
 
-models: .venv/ready  ## train the model that the notebooks load anew (about 25 minutes on 2 cores)
-	$(BIN)/twinlab quickstart --folder data/runs/models --training 96 --steps 6000 --keep data/models/sorting
+models: .venv/ready  ## train the model that the notebooks load anew (about 30 minutes on 2 cores)
+	$(BIN)/twinlab quickstart --folder data/runs/models --training 96 --steps 2000 --runs 20 --keep data/models/sorting
 
 lock: .venv/ready  ## pin every dependency anew; call it with the oldest Python that counts, Debian 12's 3.11.2
 	$(BIN)/pip install --quiet pip-tools

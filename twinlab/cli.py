@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -102,6 +103,7 @@ def quickstart(
     folder: Annotated[Path, typer.Option(help="where all is kept")] = Path("data/runs/quickstart"),
     training: Annotated[int, typer.Option(min=1, help="episodes to train on")] = 48,
     steps: Annotated[int | None, typer.Option(min=1, help="of seeing and of following, instead of the usual")] = None,
+    runs: Annotated[int | None, typer.Option(min=1, help="of every policy, instead of the usual")] = None,
     keep: Annotated[Path | None, typer.Option(help="folder to copy the model and its scores to")] = None,
 ) -> None:
     """The main job: simulate, record, train, foresee, score, report."""
@@ -110,6 +112,8 @@ def quickstart(
     from twinlab.train import Fit
 
     job = main_job.Quickstart(folder=str(folder), training=training, fit=Fit().of(steps))
+    if runs is not None:
+        job = replace(job, runs=tuple((name, runs) for name, _ in job.runs))
     with _bars() as tell:
         outcome = main_job.run(job, tell)
     console.print(table(outcome.foreseen), highlight=False)

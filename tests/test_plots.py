@@ -13,6 +13,7 @@ from PIL import Image
 
 from twinlab import plots
 from twinlab.cell import Cell
+from twinlab.errors import ModelError
 from twinlab.kpi import UNITS
 from twinlab.score import summary
 from twinlab.train import fit
@@ -75,6 +76,8 @@ def test_foresight_shows_real_beside_foreseen_at_each_time_ahead():
     assert (shown(figure.axes[2]) == episode["top_rgb"].values[12 + 5]).all()
     assert shown(figure.axes[1]).shape == episode["top_rgb"].shape[1:]
     assert drawn(figure).std() > 10
+    with pytest.raises(ModelError, match="at came as 25; in this episode, with 5 ticks ahead, wanted 0 to 24"):
+        plots.foresight(model, episode, at=25, ahead=(2, 5))
 
 
 @pytest.fixture

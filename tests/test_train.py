@@ -60,3 +60,17 @@ def test_without_a_training_episode_nothing_is_trained():
         fit([toy.episode(50_000)], toy.SMALL)
     with pytest.raises(ModelError, match="no episode came"):
         fit([toy.episode(60_000)], toy.SMALL)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"steps": 0}, "steps came as 0; wanted more than 0"),
+        ({"rate": float("nan")}, "rate came as nan"),
+        ({"horizon": -1}, "horizon came as -1"),
+        ({"starts": 5}, "starts as 5; wanted 0 or more ticks ahead, from at most the 4 ticks of its window"),
+    ],
+)
+def test_a_stage_that_cannot_be_is_told(change, words):
+    with pytest.raises(ModelError, match=words):
+        replace(toy.SMALL.following, **change)

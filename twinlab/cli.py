@@ -42,9 +42,7 @@ def record(
     ticks: Annotated[int, typer.Option(min=1, help="length of each")] = 600,
     seed: Annotated[int, typer.Option(min=0, help="of the first")] = 0,
     noise: Annotated[float, typer.Option(min=0, help="disturbance, share of the limits")] = 0.0,
-    model: Annotated[Path, typer.Option(help="folder of the model, if the policy needs one")] = Path(
-        "data/models/sorting"
-    ),
+    model: Annotated[Path, typer.Option(help="name or folder of the model, if the policy needs one")] = Path("sorting"),
     workers: Workers = 2,
 ) -> None:
     """Record episodes into a store; those that it holds already are not recorded again."""
@@ -82,7 +80,7 @@ def score(
     policy: Annotated[list[str], typer.Option(help="who acts; may be given several times")] = ["expert"],  # noqa: B006
     seeds: Annotated[int, typer.Option(min=1, help="runs of each")] = 20,
     ticks: Annotated[int, typer.Option(min=1, help="length of each run")] = 600,
-    model: Annotated[Path, typer.Option(help="folder of the model")] = Path("data/models/sorting"),
+    model: Annotated[Path, typer.Option(help="name or folder of the model")] = Path("sorting"),
     workers: Workers = 2,
 ) -> None:
     """Score policies on test seeds."""

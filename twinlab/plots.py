@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from twinlab.batches import Windows, hold
 from twinlab.cell import Cell
+from twinlab.errors import ModelError
 from twinlab.model import WorldModel
 
 _COLOURS = {"picked": "tab:blue", "placed": "tab:green", "missed": "tab:red", "dropped": "tab:orange", "stop": "black"}
@@ -59,15 +60,22 @@ def foresight(model: WorldModel, recorded: xr.Dataset, at: int, ahead: Sequence[
     Args:
         model: the model.
         recorded: an episode.
-        at: last tick that the model sees; at least 8.
+        at: last tick that the model sees; it sees all ticks before.
         ahead: ticks ahead.
+
+    Raises:
+        ModelError: the episode does not reach from `at` to the last tick ahead.
     """
+    last = recorded.sizes["time"] - 1 - max(ahead)
+    if not 0 <= at <= last:
+        raise ModelError(
+            f"foresight: at came as {at}; in this episode, with {max(ahead)} ticks ahead, wanted 0 to {last}"
+        )
     pictures = [s for s in model.signals.of("reading", "image", "depth")]
-    context = 8
-    window = Windows(hold([recorded], model.signals)[0], model.signals, context, max(ahead)).take([at - context + 1])
-    seen = {name: value[:, :context] for name, value in window.readings.items()}
-    belief = model.observe(seen, window.action[:, :context])[:, -1]
-    beliefs = model.rollout(belief, window.action[:, context - 1 : context - 1 + max(ahead)])[0]
+    window = Windows(hold([recorded], model.signals)[0], model.signals, at + 1, max(ahead)).take([0])
+    seen = {name: value[:, : at + 1] for name, value in window.readings.items()}
+    belief = model.observe(seen, window.action[:, : at + 1])[:, -1]
+    beliefs = model.rollout(belief, window.action[:, at : at + max(ahead)])[0]
     figure, axes = plt.subplots(
         len(pictures), 2 * len(ahead), figsize=(3 * len(ahead), 1.8 * len(pictures)), squeeze=False
     )

@@ -16,6 +16,7 @@ from twinlab.collect import collect
 from twinlab.episodes import Policy, record
 from twinlab.evaluate import foresee, localise
 from twinlab.model import WorldModel
+from twinlab.model.checkpoint import find
 from twinlab.scene import SceneSpec, read_scene
 from twinlab.score import rows, score, summary
 from twinlab.store import EpisodeStore
@@ -134,9 +135,9 @@ def keep(job: Quickstart, outcome: Outcome, folder: str | Path) -> Path:
     return out
 
 
-def kept_scores(folder: str | Path) -> xr.Dataset:
-    """The summary of scores that `keep` left beside a model."""
-    return xr.Dataset.from_dict(json.loads((Path(folder) / "scores.json").read_text(encoding="utf-8")))
+def kept_scores(model: str | Path) -> xr.Dataset:
+    """The summary of scores that `keep` left beside a model, which is given by name or folder."""
+    return xr.Dataset.from_dict(json.loads((find(model) / "scores.json").read_text(encoding="utf-8")))
 
 
 def recorded(job: Quickstart, spec: SceneSpec, tell: Tell) -> EpisodeStore:

@@ -42,6 +42,23 @@ class Stage:
     starts: int
     rate: float
 
+    def __post_init__(self) -> None:
+        sizes = {
+            "steps": self.steps,
+            "batch": self.batch,
+            "window": self.window,
+            "starts": self.starts,
+            "rate": self.rate,
+        }
+        for name, value in sizes.items():
+            if not value > 0:
+                raise ModelError(f"a training stage's {name} came as {value}; wanted more than 0")
+        if self.horizon < 0 or self.starts > self.window:
+            raise ModelError(
+                f"a training stage's horizon came as {self.horizon} and its starts as {self.starts}; wanted 0 or more "
+                f"ticks ahead, from at most the {self.window} ticks of its window"
+            )
+
 
 @dataclass(frozen=True)
 class Fit:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -358,13 +359,12 @@ class World:
 
     def _solid(self, piece: Piece) -> int:
         solid, client = piece.solid, self.client
-        at = {"collisionFramePosition": piece.pose[:3], "collisionFrameOrientation": piece.pose[3:]}
+        at: dict[str, Any] = {"collisionFramePosition": piece.pose[:3], "collisionFrameOrientation": piece.pose[3:]}
         if solid.form == "box":
             half = [edge / 2 for edge in solid.size]
             return pybullet.createCollisionShape(pybullet.GEOM_BOX, halfExtents=half, physicsClientId=client, **at)
         if solid.form == "cylinder":
-            radius, height = solid.size
-            at |= {"radius": radius, "height": height}
+            at |= dict(zip(("radius", "height"), solid.size, strict=True))
             return pybullet.createCollisionShape(pybullet.GEOM_CYLINDER, physicsClientId=client, **at)
         points = np.unique(solid.mesh.vertices, axis=0).tolist()
         return pybullet.createCollisionShape(pybullet.GEOM_MESH, vertices=points, physicsClientId=client, **at)

@@ -252,7 +252,7 @@ class WorldModel(nn.Module):
 
     @classmethod
     def load(cls, folder: str | Path) -> "WorldModel":
-        """The model that `save` wrote, ready for use.
+        """The model that `save` wrote into a folder, or that comes with twinlab under a name; ready for use.
 
         Raises:
             ModelError: a file is missing, truncated or not one of ours.

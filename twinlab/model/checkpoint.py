@@ -10,9 +10,11 @@ import safetensors.torch
 from safetensors import SafetensorError
 
 from twinlab.batches import Signal, Signals
-from twinlab.errors import ModelError
+from twinlab.errors import ModelError, did_you_mean
 
 FORMAT = "twinlab-world-model/1"
+_HOUSE = Path(__file__).parents[1]
+FOLDERS = (_HOUSE.parent / "data" / "models", _HOUSE / "data" / "models")  # in a checkout; in an installed wheel
 _USE = (
     "Research on digital twins: perception, prediction and control of the simulated line that it was trained on. "
     "Not for a real robot without safety functions of its own."
@@ -38,21 +40,35 @@ def save(model: Any, folder: str | Path, card: dict[str, Any]) -> Path:
     return partial.replace(folder / "model.safetensors").parent
 
 
+def names() -> tuple[str, ...]:
+    """The models that come with twinlab."""
+    return tuple(sorted({p.parent.name for folder in FOLDERS for p in folder.glob("*/config.json")}))
+
+
+def find(model: str | Path) -> Path:
+    """The folder of a model: one that comes with twinlab, by its name ("sorting"), or any other by its path."""
+    shipped = [folder / model for folder in FOLDERS if str(model) in names() and (folder / model).is_dir()]
+    return shipped[0] if shipped else Path(model)
+
+
 def load(model: Any, size: Any, folder: str | Path) -> Any:
     """The model of a folder, set to evaluation.
 
     Args:
         model: the class, built from signals and size.
         size: the class of its size.
-        folder: what `save` wrote.
+        folder: what `save` wrote, or the name of a model that comes with twinlab.
 
     Raises:
         ModelError: a file is missing, truncated or not one of ours.
     """
-    folder = Path(folder)
+    folder = find(folder)
     for name in ("config.json", "model.safetensors"):
         if not (folder / name).is_file():
-            raise ModelError(f"no {name} in {str(folder)!r}; give a folder that WorldModel.save wrote")
+            raise ModelError(
+                f"no {name} in {str(folder)!r}; give a folder that WorldModel.save wrote, or the name of a model that "
+                f"comes with twinlab: {list(names())}.{did_you_mean(str(folder), names())}"
+            )
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         if config["format"] != FORMAT:

@@ -132,8 +132,8 @@ class Objective(nn.Module):
         model, ticks, given = self.model, self.window, batch.found
         known = batch.readings if given is None else {n: v for n, v in batch.readings.items() if v.shape[1] >= ticks}
         readings = {name: value[:, :ticks] for name, value in known.items()}
-        flat = ({name: value.flatten(0, 1) for name, value in part.items()} for part in (readings, draw.present))
-        percept = model.encode(*flat, None if given is None else given.flatten(0, 1))
+        flat, here = ({n: v.flatten(0, 1) for n, v in part.items()} for part in (readings, draw.present))
+        percept = model.encode(flat, here, None if given is None else given.flatten(0, 1))
         beliefs = model.follow(percept.unflatten((len(batch.action), ticks)), batch.action[:, :ticks])
         now = torch.arange(ticks, device=beliefs.device).expand(len(beliefs), -1)
         parts = {

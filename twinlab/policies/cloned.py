@@ -1,7 +1,6 @@
 """Behaviour cloning: what the expert would do, as the world model learnt it from readings alone."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -9,6 +8,7 @@ import torch
 from twinlab.errors import ModelError
 from twinlab.language import Meaning
 from twinlab.model import WorldModel
+from twinlab.model.checkpoint import find
 from twinlab.readings import Readings
 from twinlab.scene import SceneSpec, read_scene
 
@@ -20,11 +20,11 @@ class Cloned:
     Where an item belongs follows from the class that the model perceives, the goal's meaning and the line's layout.
 
     Attributes:
-        model: folder of the trained model.
+        model: folder of the trained model, or the name of one that comes with twinlab.
         spec: the line.
     """
 
-    model: str = "data/models/sorting"
+    model: str = "sorting"
     spec: SceneSpec = field(default_factory=lambda: read_scene("sorting"))
     sees_truth: bool = False
     sees_pictures: bool = True
@@ -67,7 +67,7 @@ _loaded: dict[str, tuple[int, WorldModel]] = {}
 
 def load(folder: str) -> WorldModel:
     """The model in a folder, read once a process and again when it was trained anew."""
-    weights = Path(folder) / "model.safetensors"
+    weights = find(folder) / "model.safetensors"
     written = weights.stat().st_mtime_ns if weights.is_file() else -1
     if folder not in _loaded or _loaded[folder][0] != written:
         _loaded[folder] = (written, WorldModel.load(folder).eval())

@@ -22,7 +22,7 @@ class Planned:
     places where a model errs.
 
     Attributes:
-        model: folder of the trained model.
+        model: folder of the trained model, or the name of one that comes with twinlab.
         spec: the line.
         planner: who searches; it looks near the proposal only, where the model has seen data.
         horizon: ticks looked ahead [1].
@@ -31,14 +31,14 @@ class Planned:
         gamma: discount per tick.
     """
 
-    model: str = "data/models/sorting"
+    model: str = "sorting"
     spec: SceneSpec = field(default_factory=lambda: read_scene("sorting"))
     planner: Planner = field(
         default_factory=lambda: rooms.build("planners", "cem", samples=32, iterations=2, elites=6, spread=0.15)
     )
     horizon: int = 8
     caution: float = 0.5
-    trust: float = 10.0
+    trust: float = 3.0
     gamma: float = 0.97
     sees_truth: bool = False
     sees_pictures: bool = True

@@ -74,3 +74,13 @@ def test_without_a_training_episode_nothing_is_trained():
 def test_a_stage_that_cannot_be_is_told(change, words):
     with pytest.raises(ModelError, match=words):
         replace(toy.SMALL.following, **change)
+
+
+def test_a_trained_model_is_kept_in_16_bits_and_loses_nothing(tmp_path):
+    model = fit(toy.episodes(1), toy.SMALL, tmp_path)
+    loaded = WorldModel.load(tmp_path)
+    assert all(
+        torch.equal(a, b) for a, b in zip(model.state_dict().values(), loaded.state_dict().values(), strict=True)
+    )
+    numbers = sum(value.numel() for value in model.state_dict().values())
+    assert (tmp_path / "model.safetensors").stat().st_size < 2.2 * numbers + 20_000

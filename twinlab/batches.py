@@ -285,7 +285,7 @@ def _signal(name: str, variable: xr.DataArray) -> Signal:
     shape = tuple(variable.sizes[d] for d in variable.dims if d != "time")
     labels, units = tuple(map(str, told.get("labels", ()))), tuple(str(told.get("units", "")).split())
     size = int(np.prod(shape, dtype=int))
-    one_each = units if len(units) == size else units * size if len(units) == 1 else ()
+    one_each = units if len(units) == size else units * size if len(units) == 1 and told["kind"] == "vector" else ()
     dims = tuple(str(d) for d in variable.dims if d != "time")
     return Signal(name, told["kind"], told["role"], dims, shape, labels, one_each, str(told.get("given", "")))
 

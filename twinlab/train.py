@@ -14,7 +14,7 @@ from lightning_fabric import Fabric
 
 from twinlab.batches import Signals, Track, Windows, fitted, hold, split_of
 from twinlab.errors import ModelError
-from twinlab.model import Size, WorldModel
+from twinlab.model import Size, WorldModel, checkpoint
 from twinlab.model.imitation import Cloning, clone, cost, lessons
 from twinlab.model.linear import one_tick, typical_change
 from twinlab.model.objective import Objective, Weights, draw
@@ -144,8 +144,10 @@ def fit(
     model.perception.views.requires_grad_(False)
     tracks = {name: [look(model, track) for track in part] for name, part in tracks.items()}
     _loop(fabric, objective, tracks["train"], settings, settings.following, log, progress)
+    checkpoint.rounded(model)
     metrics = {"seconds": time.monotonic() - began} | validate(objective, tracks["val"], settings)
     metrics |= _cloned(model, tracks, settings)
+    checkpoint.rounded(model)
     model.card |= card(tracks, settings, metrics)
     if out is not None:
         model.save(out)

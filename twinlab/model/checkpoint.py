@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
+import torch
 from safetensors import SafetensorError
 
 from twinlab.batches import Signal, Signals
@@ -34,10 +35,18 @@ def save(model: Any, folder: str | Path, card: dict[str, Any]) -> Path:
     config = {"format": FORMAT, "size": asdict(model.size), "signals": asdict(model.signals), "card": card}
     (folder / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
     (folder / "card.md").write_text(_card(model, card), encoding="utf-8")
-    state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    state = {name: _packed(value.detach().cpu().contiguous()) for name, value in model.state_dict().items()}
     partial = folder / "model.safetensors.partial"
     safetensors.torch.save_file(state, partial, metadata={"format": FORMAT})
     return partial.replace(folder / "model.safetensors").parent
+
+
+def rounded(model: Any) -> Any:
+    """The model, its weights rounded in place to what 16-bit floats hold, which `save` packs into half the size."""
+    for value in model.state_dict().values():
+        if value.is_floating_point():
+            value.copy_(value.half())
+    return model
 
 
 def names() -> tuple[str, ...]:
@@ -85,6 +94,12 @@ def load(model: Any, size: Any, folder: str | Path) -> Any:
     except (SafetensorError, RuntimeError) as told:
         raise ModelError(f"model.safetensors in {str(folder)!r} is truncated, or of another model: {told}") from told
     return built.eval()
+
+
+def _packed(value: torch.Tensor) -> torch.Tensor:
+    """The same numbers as 16-bit floats, if nothing is lost."""
+    half = value.half()
+    return half if value.is_floating_point() and torch.equal(half.to(value.dtype), value) else value
 
 
 def _signals(table: Mapping[str, Any]) -> Signals:

@@ -8,7 +8,7 @@ BIN := .venv/bin
 TIMED = @start=$$(date +%s); sh -c '$(1)' || exit $$?; echo "== $(2): $$(( $$(date +%s) - start )) s"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lab check models lock clean system system-browser
+.PHONY: help demo test lab check models notebooks lock clean system system-browser
 
 help:  ## what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -31,6 +31,10 @@ check: .venv/ready  ## lint, types, layers and quick tests, before a commit
 
 models: .venv/ready  ## train the model that the notebooks load anew (about 30 minutes on 2 cores)
 	$(BIN)/twinlab quickstart --folder data/runs/models --training 96 --steps 2000 --runs 20 --keep data/models/sorting
+
+notebooks: .venv/ready  ## run the notebooks anew and keep their outputs
+	$(BIN)/jupyter nbconvert --execute --inplace --to notebook --log-level ERROR \
+		--ExecutePreprocessor.store_widget_state=False notebooks/*.ipynb
 
 lock: .venv/ready  ## pin every dependency anew; call it with the oldest Python that counts, Debian 12's 3.11.2
 	$(BIN)/pip install --quiet pip-tools

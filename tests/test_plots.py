@@ -49,7 +49,7 @@ def test_cameras_show_colour_depth_in_metres_and_mask_of_each(sorting):
 def test_an_episode_shows_readings_with_units_labels_and_events(small_episode):
     figure = plots.episode(small_episode)
     tcp, width, wrench = figure.axes
-    assert (tcp.get_ylabel(), width.get_ylabel()) == ("tcp\n[m m m rad]", "width\n[m]")
+    assert (tcp.get_ylabel(), width.get_ylabel()) == ("tcp\n[m, rad]", "width\n[m]")
     assert wrench.get_ylabel().startswith("wrench\n[")
     assert wrench.get_xlabel().startswith("time [s]")
     assert [t.get_text() for t in tcp.get_legend().get_texts()] == small_episode["tcp"].attrs["labels"]

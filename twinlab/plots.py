@@ -19,13 +19,16 @@ _COLOURS = {"picked": "tab:blue", "placed": "tab:green", "missed": "tab:red", "d
 def cameras(cell: Cell) -> Figure:
     """What each camera of a cell sees now: colour, depth [m] and mask."""
     names = list(cell.spec.cameras)
-    figure, axes = plt.subplots(len(names), 3, figsize=(8, 2.7 * len(names)), squeeze=False, layout="constrained")
-    for row, name in zip(axes, names, strict=True):
-        frame = cell.picture(name)
+    frames = {name: cell.picture(name) for name in names}
+    tall = [0.4 + 2.5 * len(frame.depth) / len(frame.depth[0]) for frame in frames.values()]
+    figure, axes = plt.subplots(
+        len(names), 3, figsize=(8, sum(tall)), height_ratios=tall, squeeze=False, layout="constrained"
+    )
+    for row, (name, frame) in zip(axes, frames.items(), strict=True):
         row[0].imshow(frame.rgb)
         depth = row[1].imshow(frame.depth, cmap="viridis")
         row[2].imshow(frame.mask, cmap="tab20", interpolation="nearest")
-        figure.colorbar(depth, ax=row[1], label="m")
+        figure.colorbar(depth, ax=row[1], label="m", shrink=0.9)
         for axis, what in zip(row, ("rgb", "depth", "mask (truth)"), strict=True):
             axis.set_title(f"{name} {what}", fontsize=9)
             axis.set_axis_off()
@@ -76,8 +79,13 @@ def foresight(model: WorldModel, recorded: xr.Dataset, at: int, ahead: Sequence[
     seen = {name: value[:, : at + 1] for name, value in window.readings.items()}
     belief = model.observe(seen, window.action[:, : at + 1])[:, -1]
     beliefs = model.rollout(belief, window.action[:, at : at + max(ahead)])[0]
+    tall = [s.shape[0] / s.shape[1] for s in pictures]
     figure, axes = plt.subplots(
-        len(pictures), 2 * len(ahead), figsize=(3 * len(ahead), 1.8 * len(pictures)), squeeze=False
+        len(pictures),
+        2 * len(ahead),
+        figsize=(3 * len(ahead), sum(0.4 + 1.5 * edge for edge in tall)),
+        height_ratios=[0.4 + 1.5 * edge for edge in tall],
+        squeeze=False,
     )
     for i, step in enumerate(ahead):
         foreseen = model.decode(beliefs[step - 1 : step])
@@ -114,4 +122,4 @@ def _shown(value: np.ndarray, kind: str) -> np.ndarray:
 
 def _unit(text: str) -> str:
     """The units of a vector's numbers, each once."""
-    return text if len(text) < 10 else "SI"
+    return ", ".join(dict.fromkeys(text.split()))

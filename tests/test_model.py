@@ -193,3 +193,11 @@ def test_a_foreign_configuration_and_foreign_weights_are_told(model, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(config | {"size": {**config["size"], "latent": 64}}))
     with pytest.raises(ModelError, match="truncated, or of another model"):
         WorldModel.load(tmp_path)
+
+
+def test_a_model_that_comes_with_twinlab_is_found_by_name_from_anywhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shipped = WorldModel.load("sorting")
+    assert shipped.signals["overhead_rgb"].kind == "image" and shipped.card["Data"]["val seeds"] == [50000, 50001]
+    with pytest.raises(ModelError, match=r"comes with twinlab: \['sorting'\]\. Did you mean 'sorting'\?"):
+        WorldModel.load("sortign")

@@ -99,7 +99,7 @@ def score(
 @app.command()
 def quickstart(
     folder: Annotated[Path, typer.Option(help="where all is kept")] = Path("data/runs/quickstart"),
-    training: Annotated[int, typer.Option(min=1, help="episodes to train on")] = 48,
+    training: Annotated[int, typer.Option(min=1, help="episodes to train on")] = 42,
     steps: Annotated[int | None, typer.Option(min=1, help="of seeing and of following, instead of the usual")] = None,
     runs: Annotated[int | None, typer.Option(min=1, help="of every policy, instead of the usual")] = None,
     keep: Annotated[Path | None, typer.Option(help="folder to copy the model and its scores to")] = None,

@@ -46,7 +46,7 @@ class Quickstart:
     scene: str = "sorting"
     folder: str = "data/runs/quickstart"
     ticks: int = 600
-    training: int = 48
+    training: int = 42
     validation: int = 2
     held_out: int = 6
     noises: tuple[float, ...] = (0.0, 0.05, 0.1, 0.15)
@@ -256,8 +256,8 @@ def _seeds(job: Quickstart) -> dict[str, range]:
 
 def _kinds(job: Quickstart) -> dict[int, tuple[str, float]]:
     """Seed → who acts in its episode, and how much he is disturbed."""
-    seeds = [s for part in _seeds(job).values() for s in part]
-    return {s: ("straying" if i % 3 else "expert", job.noises[i % len(job.noises)]) for i, s in enumerate(seeds)}
+    kinds = [("straying" if i % 3 else "expert", job.noises[i % len(job.noises)]) for i in range(3 * len(job.noises))]
+    return {s: kinds[i % len(kinds)] for part in _seeds(job).values() for i, s in enumerate(part)}
 
 
 def _key(what: Mapping[str, Any]) -> str:

@@ -88,7 +88,7 @@ class Fit:
     """
 
     seeing: Stage = Stage(steps=750, batch=64, window=1, horizon=0, starts=1, rate=4e-3)
-    following: Stage = Stage(steps=600, batch=32, window=24, horizon=10, starts=4, rate=2e-3)
+    following: Stage = Stage(steps=450, batch=32, window=24, horizon=10, starts=4, rate=2e-3)
     cloning: Cloning = Cloning()
     decay: float = 1e-4
     clip: float = 100.0

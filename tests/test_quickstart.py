@@ -71,8 +71,8 @@ def test_episodes_are_of_the_wanted_seeds_policies_and_noises_and_taught_by_the_
     assert found == {
         0: ("expert", 0.0, 115),
         1: ("straying", 0.1, 115),
-        50_000: ("straying", 0.0, 115),
-        65_000: ("expert", 0.1, 115),
+        50_000: ("expert", 0.0, 115),
+        65_000: ("expert", 0.0, 115),
     }
     assert outcome.store.verify() == []
 

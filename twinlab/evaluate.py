@@ -156,8 +156,8 @@ def table(result: xr.Dataset) -> str:
 
 def _foreseen_table(result: xr.Dataset) -> str:
     lines = [
-        f"{result.attrs['horizon']:g} s ahead, {result.attrs['episodes']} episodes, {result.attrs['windows']} windows; "
-        f"error over standard deviation, mean over {result.sizes['variable']} vector readings [95 % interval]"
+        f"{result.attrs['horizon']:g} s ahead, {result.attrs['episodes']} episodes, {result.attrs['windows']} windows: "
+        f"error over standard deviation,\nmean over {result.sizes['variable']} vector readings [95 % interval]"
     ]
     for gone in result["without"].values:
         for predictor in PREDICTORS if gone == "" else PREDICTORS[:1]:
@@ -176,11 +176,11 @@ def _localised_table(result: xr.Dataset) -> str:
             median, mean, p90 = (float(row[key]) * 1000 for key in ("median", "mean", "p90"))
             inside = float(row["within"])
             lines.append(
-                f"  {name:20s} median {median:6.1f} mm, mean {mean:6.1f}, p90 {p90:6.1f}, in its 90 %: {inside:.2f}"
+                f"  {name:16s} median {median:6.1f} mm, mean {mean:6.1f}, p90 {p90:6.1f}, in its 90 %: {inside:.2f}"
             )
         for name in result["what"].values:
             right, usual = float(result["accuracy"].sel(without=gone, what=name)), float(result["usual"].sel(what=name))
-            lines.append(f"  {name:20s} right {right:.3f} (always the most frequent: {usual:.3f})")
+            lines.append(f"  {name:16s} right {right:.3f} (always the most frequent: {usual:.3f})")
     return "\n".join(lines)
 
 

@@ -52,4 +52,4 @@ system:
 	@sh setup/system.sh libEGL.so.1:libegl1 libGL.so.1:libgl1 libusb-1.0.so.0:libusb-1.0-0 libgomp.so.1:libgomp1
 
 system-browser:
-	@sh setup/system.sh chromium:chromium
+	@sh setup/system.sh chromium:chromium libatomic.so.1:libatomic1

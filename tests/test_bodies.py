@@ -28,8 +28,8 @@ def built(world: World, kind: str, seed: int = 0) -> tuple[Body, object]:
     """A body called "probe" with all fields as they are by default, and an arm for what is mounted on one."""
     body = rooms.build("bodies", kind)
     if getattr(body, "of", "") == "arm":
-        rooms.build("bodies", "arm").build("arm", world, stream())
-    return body, body.build("probe", world, stream(seed))
+        rooms.build("bodies", "arm").build("arm", world, ())
+    return body, body.build("probe", world, body.schedule("probe", stream(seed)))
 
 
 def run(world: World, body: Body, state: object, share: float, ticks: int = 20) -> tuple[object, list]:
@@ -156,7 +156,7 @@ def test_about_one_part_in_ten_is_chipped_or_oversized():
 def test_parts_wait_out_of_sight_and_come_on_time():
     feeder = nominal(first=0.1, period=0.5, count=3)
     with World() as world:
-        state = feeder.build("feeder", world, stream())
+        state = feeder.build("feeder", world, feeder.schedule("feeder", stream()))
         assert all(world.pose(i.name)[2] == -10 for i in feeder.items(state))
         events = []
         for _ in range(180):  # until 0.75 s
@@ -189,13 +189,13 @@ def test_a_belts_space_lies_above_it_wherever_it_is_turned_to():
 
 def test_a_bin_keeps_what_falls_into_it():
     with World() as world:
-        rooms.build("bodies", "box", position=(0, 0, -0.01)).build("table", world, stream())
+        rooms.build("bodies", "box", position=(0, 0, -0.01)).build("table", world, ())
         body = rooms.build("bodies", "bin", position=(0.1, 0.2, 0))
-        body.build("bin", world, stream())
+        body.build("bin", world, ())
         assert body.region().low == pytest.approx((0, 0.1, -0.01))
         assert body.region().high == pytest.approx((0.2, 0.3, 0.18))
         feeder = nominal(first=0, count=1, position=(0.16, 0.2, 0.3))
-        state = feeder.build("feeder", world, stream())
+        state = feeder.build("feeder", world, feeder.schedule("feeder", stream()))
         for _ in range(240):
             state, _ = feeder.advance("feeder", world, state)
             world.step()
@@ -207,9 +207,7 @@ def test_a_bin_keeps_what_falls_into_it():
 
 def test_a_box_is_as_high_as_its_size_says():
     with World() as world:
-        rooms.build("bodies", "box", position=(0, 0, 0.3), size=(0.4, 0.2, 0.1), yaw=np.pi / 2).build(
-            "box", world, stream()
-        )
+        rooms.build("bodies", "box", position=(0, 0, 0.3), size=(0.4, 0.2, 0.1), yaw=np.pi / 2).build("box", world, ())
         down = [[x, y, 1.0] for x, y in ((0, 0), (0.09, 0.19), (0.19, 0.09))]
         shares = world.rays(np.array(down), np.array(down) * [1, 1, 0])
         assert shares == pytest.approx([0.65, 0.65, 1])

@@ -20,7 +20,7 @@ from twinlab.frames import Intrinsics
 from twinlab.meshes import Mesh
 from twinlab.renderers import Frame, View
 from twinlab.renderers.raster import Raster
-from twinlab.snapshot import Snapshot, Visual
+from twinlab.snapshot import Light, Snapshot, Visual
 from twinlab.world import Piece, World
 
 RED, GREY = (0.8, 0.1, 0.1), (0.6, 0.6, 0.6)
@@ -227,8 +227,9 @@ def test_depth_agrees_with_pybullet_off_silhouettes(view: View) -> None:
 def test_shadows_change_colours_alone() -> None:
     plate = (meshes.box((2, 2, 0.1)).mesh, frames.pose((0, 0, -0.05)), GREY)
     cube = (meshes.box((0.1, 0.1, 0.1)).mesh, frames.pose((0, 0, 0.4)), RED)
-    snapshot, lens = seen(plate, cube), Intrinsics.from_fov(100, 100, 1.0)
-    with_shadow, without = (Raster(shadows=on, light=(-1, 0, 1)).open() for on in (True, False))
+    snapshot = replace(seen(plate, cube), light=Light((-1, 0, 1)))
+    lens = Intrinsics.from_fov(100, 100, 1.0)
+    with_shadow, without = (Raster(shadows=on).open() for on in (True, False))
     dark, bright = (view.render(snapshot, lens, DOWN) for view in (with_shadow, without))
     lost = bright.rgb[..., 0].astype(int) - dark.rgb[..., 0]
     place = frames.apply(frames.inverse(DOWN), np.array([[0.4, 0, 0.0]]))  # where the sun's rays take the cube's centre
@@ -255,7 +256,7 @@ def test_samples_smooth_colours_alone() -> None:
     many.close()
 
 
-@pytest.mark.parametrize("fields", [{"light": (0, 0, 0)}, {"samples": 0}, {"shadow_size": -1}])
+@pytest.mark.parametrize("fields", [{"samples": 0}, {"shadow_size": -1}])
 def test_a_raster_that_cannot_be_is_an_error(fields: dict) -> None:
     with pytest.raises(RendererError, match=f"raster: {next(iter(fields))} came as"):
         Raster(**fields)

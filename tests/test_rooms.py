@@ -36,7 +36,7 @@ SENSOR = """
         def variables(self, name, moment):
             return (Variable(name, (), (), "float32", "N", "vector"),)
 
-        def read(self, name, moment, state, rng):
+        def read(self, name, moment, state):
             return {name: np.array(moment.world.contacts(self.of).force.sum() - self.tare, np.float32)}, None
 """
 

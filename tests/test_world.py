@@ -1,13 +1,15 @@
 """The world: physics that repeats to the bit, moving surfaces, and names that are checked."""
 
 import numpy as np
+import psutil
 import pybullet
 import pytest
 
 from twinlab import frames, meshes
 from twinlab.cell import Cell
 from twinlab.errors import MeshError, WorldError
-from twinlab.frames import IDENTITY, pose
+from twinlab.frames import IDENTITY, Intrinsics, pose
+from twinlab.renderers.raster import Raster
 from twinlab.snapshot import Piece
 from twinlab.world import World
 
@@ -263,3 +265,85 @@ def test_a_closed_world_says_so_whatever_is_asked_of_it():
 def test_a_snapshot_names_the_links_it_has():
     with World() as world, pytest.raises(WorldError, match="no link 'arm'; there are"):
         world.snapshot().pose("arm")
+
+
+# ---- velocities, hits, and going back
+
+
+def test_a_bodys_velocity_is_what_it_was_pushed_with_and_a_links_is_how_fast_its_frame_moves():
+    with World(gravity=0) as world:
+        world.load("arm", PANDA, IDENTITY)
+        world.set_joints("arm", BENT)
+        world.drive("arm", {"panda_joint1": 0.0}, {"panda_joint1": 87.0})
+        for _ in range(30):
+            world.drive("arm", {j: BENT[j] + 0.2 for j in FRANKA[:3]}, dict.fromkeys(FRANKA[:3], 87.0))
+            before = world.pose("arm/panda_hand")
+            world.step()
+        moved = (world.pose("arm/panda_hand")[:3] - before[:3]) * 240
+        velocity = world.velocity("arm/panda_hand")
+        assert np.linalg.norm(velocity[:3]) > 0.05
+        assert velocity[:3] == pytest.approx(moved, abs=0.03 * np.linalg.norm(moved))
+
+
+def test_a_falling_bodys_velocity_is_gravity_times_time(world):
+    world.add("part", box(0.1, 0.1, 0.1), pose((0, 0, 10)), mass=1)
+    for _ in range(24):
+        world.step()
+    assert world.velocity("part") == pytest.approx([0, 0, -0.981, 0, 0, 0], rel=0.02, abs=1e-9)
+
+
+def test_hits_tell_where_and_whom(world):
+    world.add("near", box(0.2, 0.2, 0.2), pose((1, 0, 0)))
+    world.add("far", box(0.2, 0.2, 0.2), pose((2, 1, 0)))
+    ends = np.array([[4.0, 0, 0], [4, 2, 0], [0, 4, 0]])
+    share, names = world.hits(np.zeros((3, 3)), ends)
+    assert share[[0, 2]] == pytest.approx([0.9 / 4, 1])
+    assert names == ("near", "far", "")
+
+
+def falling(world) -> None:
+    world.add("belt", box(2, 0.4, 0.1), pose((0, 0, -0.05)), friction=0.9)
+    world.surface("belt", np.array([0.2, 0, 0]))
+    world.add("parked", box(0.05, 0.05, 0.05), pose((0, 0, 0.5)))
+    for i in range(3):
+        world.add(f"part{i}", box(0.05, 0.05, 0.05), pose((0.1 * i, 0.02 * i, 0.04 + 0.03 * i), yaw=0.3 * i), mass=0.1)
+
+
+def trail(world, steps: int) -> np.ndarray:
+    rows = []
+    for step in range(steps):
+        if step == 20:
+            world.place("parked", pose((0.05, 0, 0.06)), mass=0.1)
+        world.step()
+        rows.append(np.concatenate([world.pose(n) for n in world.bodies]))
+    return np.stack(rows)
+
+
+def test_a_restored_world_goes_on_to_the_bit_with_clock_belt_and_masses(world):
+    falling(world)
+    trail(world, 15)
+    saved, travel = world.save(), world.travel("belt")
+    first = trail(world, 60)
+    world.restore(saved)
+    assert world.steps == 15
+    assert world.travel("belt") == travel
+    assert world.pose("parked")[2] == 0.5
+    assert (trail(world, 60) == first).all()
+    world.forget(saved)
+
+
+def test_10_000_restores_and_renders_leave_the_memory_flat(world):
+    falling(world)
+    trail(world, 10)
+    saved, view = world.save(), Raster().open()
+    lens, at = Intrinsics.from_fov(16, 16, 1.0), frames.look_at((0.5, 0.5, 0.5), (0, 0, 0))
+    memory = []
+    for i in range(10_000):
+        world.restore(saved)
+        world.step()
+        view.render(world.snapshot(), lens, at)
+        if i % 500 == 499:
+            memory.append(psutil.Process().memory_info().rss)
+    view.close()
+    slope = np.polyfit(500 * np.arange(len(memory) // 2), memory[len(memory) // 2 :], 1)[0]
+    assert slope < 1024

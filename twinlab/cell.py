@@ -1,19 +1,20 @@
 """`Cell`: a spec brought to life. It never knows a policy."""
 
-import zlib
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from twinlab import rooms
-from twinlab.bodies import Actuator
+from twinlab import failing, renderers, rooms
+from twinlab.bodies import Actuator, Body
+from twinlab.cameras import Mounted
 from twinlab.errors import ActionError, CellError, did_you_mean
 from twinlab.events import Event, Item
 from twinlab.readings import Readings, Variable, check
-from twinlab.renderers import Frame, View
+from twinlab.renderers import Caster, Frame, Hits, View
 from twinlab.scene import SceneSpec
-from twinlab.sensing import Held, declare, sense
+from twinlab.sensing import Channel, begin, capture, declare, due, show, stream
 from twinlab.sensors import Moment
 from twinlab.snapshot import Snapshot
 from twinlab.tasks import Stage
@@ -48,6 +49,7 @@ class Cell:
         physics = spec.physics
         self.world = World(1 / physics.rate, physics.substeps, physics.iterations, physics.gravity)
         self._view: View | None = None
+        self._caster: Caster | None = None
         self._open = True
         try:
             self.reset(0)
@@ -68,9 +70,10 @@ class Cell:
         """Give back the physics and the renderer; calling it twice does no harm."""
         self._open = False
         self.world.close()
-        if self._view is not None:
-            self._view.close()
-            self._view = None
+        for view in (self._view, self._caster):
+            if view is not None:
+                view.close()
+        self._view = self._caster = None
 
     def reset(self, seed: int) -> Readings:
         """Build the line anew and give its first readings.
@@ -84,20 +87,31 @@ class Cell:
         self.seed = int(seed)
         self.world.reset()
         bodies = self.spec.bodies
-        self._states: dict[str, Any] = {
-            name: body.build(name, self.world, _stream(seed, name)) for name, body in bodies.items()
-        }
-        self._streams = {name: _stream(seed, name) for name in self._sensors}
+        self._faults = failing.courses(self.spec.faults, seed)
+        self._states: dict[str, Any] = {}
+        for name, body in bodies.items():
+            items = failing.brought(self._faults, name, body.schedule(name, stream(seed, name)), body.kinds())
+            self._states[name] = body.build(name, self.world, items)
+        self._bodies: dict[str, Body] = dict(bodies)
+        self._stuck: dict[str, Mapping[str, float]] = {}
+        self._light = self.spec.light.lit(stream(seed, "light"))
+        self._cameras = {name: c.mounted(stream(seed, name)) for name, c in self.spec.cameras.items()}
         self.actuators: tuple[Actuator, ...] = tuple(a for name, body in bodies.items() for a in body.actuators(name))
         self.action = np.zeros(len(self.actuators), np.float32)
         self._places = {name: r for name, body in bodies.items() if (r := body.region()) is not None}
         self._events: list[Event] = []
-        self._held: dict[str, Held] = {}
         self._progress: Any = None
+        self._told = -1.0
+        self._sick = {name: failing.on(self._faults, "sensor", name) for name in self._sensors}
         moment = self._moment()
+        tick = self.spec.physics.tick
+        self._channels: dict[str, Channel] = begin(self._sensors, moment, seed, tick, self._sick)
+        self._due = due(self._sensors, self._channels)
+        self._fail()
         self.variables: tuple[Variable, ...] = (
-            *declare(self._sensors, moment),
+            *declare(self._sensors, self._channels),
             *self.spec.task.variables(self.items),
+            *failing.variables(self._faults),
             _links(moment.snapshot),
         )
         return self._look(moment)
@@ -116,14 +130,21 @@ class Cell:
         self.action = self._limited(action)
         values = dict(zip((a.name for a in self.actuators), self.action.astype(float), strict=True))
         physics = self.spec.physics
-        for name, body in self.spec.bodies.items():
+        values, self._stuck = failing.commands(self._faults, values, self._stuck, self.time)
+        for name, body in self._bodies.items():
             self._states[name] = body.command(name, self.world, self._states[name], values, physics.tick)
         for _ in range(physics.steps):
-            for name, body in self.spec.bodies.items():
+            for name, body in self._bodies.items():
                 self._states[name], events = body.advance(name, self.world, self._states[name])
                 self._events += events
             self.world.step()
-        return self._look(self._moment())
+            moment = None
+            if self._due <= self.world.steps:
+                moment = self._moment()
+                self._channels = capture(self._sensors, self._channels, moment, self._sick)
+                self._due = due(self._sensors, self._channels)
+        self._fail()
+        return self._look(moment or self._moment())
 
     @property
     def time(self) -> float:
@@ -141,9 +162,9 @@ class Cell:
         return tuple(i for name, body in self.spec.bodies.items() for i in body.items(self._states[name]))
 
     def snapshot(self) -> Snapshot:
-        """The world as it is now."""
+        """The world as it is now, in the light of now."""
         self._check_open()
-        return self.world.snapshot()
+        return replace(self.world.snapshot(), light=failing.light(self._faults, self._light, self.time))
 
     def picture(self, camera: str) -> Frame:
         """The frame of one of the scene's cameras as it is now.
@@ -159,27 +180,44 @@ class Cell:
         return self._moment().picture(camera)
 
     def _moment(self) -> Moment:
-        snapshot = self.world.snapshot()
-        frames: dict[str, Frame] = {}
+        """What sensors may look at now, before the world's next step."""
+        cameras, faults = self._cameras, self._faults
+        if faults:
+            cameras = {name: failing.mount(faults, name, camera, self.time) for name, camera in cameras.items()}
+        return Moment(self.world, cameras, self.snapshot, self._picture, self._cast)
 
-        def picture(name: str) -> Frame:
-            if name not in frames:
-                if self._view is None:
-                    self._view = rooms.build("renderers", self.spec.renderer).open()
-                camera = self.spec.cameras[name]
-                frames[name] = self._view.render(snapshot, camera.intrinsics(), camera.pose(snapshot))
-            return frames[name]
+    def _picture(self, snapshot: Snapshot, camera: Mounted, name: str) -> Frame:
+        if self._view is None:
+            self._view = renderers.open_view(self.spec.renderer)
+        seen = self._view.render(snapshot, camera.lens, camera.pose(snapshot))
+        return failing.frame(self._faults, name, seen, snapshot.time)
 
-        return Moment(snapshot, self.world, self.spec.cameras, picture)
+    def _cast(self, snapshot: Snapshot, starts: np.ndarray, directions: np.ndarray) -> Hits:
+        if self._caster is None:
+            self._caster = rooms.build("renderers", "raycast").open()
+        return self._caster.cast(snapshot, starts, directions)
+
+    def _fail(self) -> None:
+        """Tell which faults came and went since the last tick, and let them act on the bodies."""
+        if not self._faults:
+            return
+        self._events += failing.events(self._faults, self._told, self.time)
+        self._told = self.time
+        for name, body in self.spec.bodies.items():
+            now = failing.changed(self._faults, name, body, self.time)
+            if now != self._bodies[name]:
+                self._bodies[name] = now
+                now.tune(name, self.world)
 
     def _look(self, moment: Moment) -> Readings:
-        """Read all sensors, let the task tell the truth, and give the readings."""
-        values, self._held = sense(self._sensors, self._held, moment, self._streams)
+        """Show what the sensors gave, let the task tell the truth, and give the readings."""
+        values, self._channels = show(self._channels, self.time)
         spawned = frozenset(e.item for e in self._events if e.kind == "spawned")
         stage = Stage(self.world, moment.snapshot, self.items, self._places, spawned)
         truth, events, self._progress = self.spec.task.observe(stage, self._progress)
         self._events += events
-        values = {**values, **truth} | {"link_pose": moment.snapshot.poses.astype(np.float32)}
+        values = {**values, **truth, **failing.truth(self._faults, self.time)}
+        values["link_pose"] = moment.snapshot.poses.astype(np.float32)
         check(values, self.variables)
         roles = {v.name: v.role for v in self.variables}
         self.truth: Readings = {name: value for name, value in values.items() if roles[name] == "truth"}
@@ -208,10 +246,6 @@ class Cell:
     def _check_open(self) -> None:
         if not self._open:
             raise CellError(f"this cell of {self.spec.name!r} is closed; make a new one: Cell(spec)")
-
-
-def _stream(seed: int, name: str) -> np.random.Generator:
-    return np.random.default_rng([seed, zlib.crc32(name.encode())])
 
 
 def _links(snapshot: Snapshot) -> Variable:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Collection
 from importlib import metadata
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import xarray as xr
@@ -127,11 +127,12 @@ def _asked(policy: Policy, readings: Readings, shape: tuple[int, ...]) -> np.nda
 def _dataset(cell: Cell, variables: tuple[Variable, ...], values: dict[str, np.ndarray], times: np.ndarray) -> Episode:
     out = xr.Dataset(coords={"time": ("time", times, {"units": "s"})})
     for v in variables:
-        attrs: dict[str, str | list[str]] = {"units": v.units, "kind": v.kind, "role": v.role}
+        attrs: dict[str, Any] = {"units": v.units, "kind": v.kind, "role": v.role}
         if v.labels:
             attrs["labels"] = list(v.labels)
         if v.given:
             attrs["given"] = v.given
+        attrs |= v.about
         out[v.name] = (("time", *v.dims), values[v.name], attrs)
     for name in ("action", "intent"):
         limits = {"low": [a.low for a in cell.actuators], "high": [a.high for a in cell.actuators]}

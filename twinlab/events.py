@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-EventKind = Literal["spawned", "picked", "placed", "missed", "dropped", "stop"]
+EventKind = Literal["spawned", "picked", "placed", "missed", "dropped", "stop", "fault", "recovered"]
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class Event:
 
     Attributes:
         time: when, since reset [s].
-        kind: what: spawned, picked, placed, missed, dropped, or stop (a protective stop of the robot).
-        item: which part, or which device for a stop.
-        place: where it ended: a bin's name for placed, else "".
+        kind: what: spawned, picked, placed, missed, dropped, stop (a protective stop of the robot), fault or recovered.
+        item: which part, which device for a stop, or which fault.
+        place: where it ended: a bin's name for placed, what fails for a fault, else "".
         right: whether a placed item is where the goal wants it.
     """
 

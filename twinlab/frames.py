@@ -4,13 +4,16 @@ A pose is an array (7,): x, y, z [m], then a unit quaternion x, y, z, w. Frames 
 z up; a camera's optical frame is x right, y down, z into the scene, as in OpenCV.
 """
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 IDENTITY = np.array([0.0, 0, 0, 0, 0, 0, 1])
 IDENTITY.setflags(write=False)
+_BACK = np.array([-1.0, -1, -1, 1])
 
 
 def pose(position: tuple[float, ...] | np.ndarray = (0, 0, 0), yaw: float = 0.0) -> np.ndarray:
@@ -20,31 +23,41 @@ def pose(position: tuple[float, ...] | np.ndarray = (0, 0, 0), yaw: float = 0.0)
 
 def compose(parent: np.ndarray, child: np.ndarray) -> np.ndarray:
     """The child's pose in the parent's own frame: both (7,) or (..., 7), broadcast."""
-    turn = _rotation(parent)
-    position = parent[..., :3] + turn.apply(np.array(child[..., :3]))
-    return np.concatenate([position, (turn * _rotation(child)).as_quat()], axis=-1)
+    position = parent[..., :3] + _turned(_turn(parent), child[..., :3])
+    a, b, c, d = _parts(parent[..., 3:])
+    x, y, z, w = _parts(child[..., 3:])
+    turn = np.array(
+        [
+            d * x + a * w + b * z - c * y,
+            d * y - a * z + b * w + c * x,
+            d * z + a * y - b * x + c * w,
+            d * w - a * x - b * y - c * z,
+        ]
+    )
+    return np.concatenate([position, turn if turn.ndim == 1 else np.moveaxis(turn, 0, -1)], axis=-1)
 
 
 def inverse(pose: np.ndarray) -> np.ndarray:
     """The pose that undoes this one, (7,) or (..., 7)."""
-    back = _rotation(pose).inv()
-    return np.concatenate([back.apply(-pose[..., :3]), back.as_quat()], axis=-1)
+    back = pose[..., 3:] * _BACK
+    undone = np.concatenate([np.zeros_like(pose[..., :3]), back], axis=-1)
+    return np.concatenate([-_turned(_turn(undone), pose[..., :3]), back], axis=-1)
 
 
 def apply(pose: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Points (n, 3) [m] given in the pose's frame, in the frame that the pose is given in."""
-    return _rotation(pose).apply(np.array(points)) + pose[:3]
+    return _turned(_turn(pose), points) + pose[:3]
 
 
 def rotate(pose: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     """Vectors (3,) or (n, 3) turned by the pose's rotation, not moved."""
-    return _rotation(pose).apply(np.array(vectors))
+    return _turned(_turn(pose), vectors)
 
 
 def matrix(pose: np.ndarray) -> np.ndarray:
     """The homogeneous matrix (4, 4) or (n, 4, 4) of a pose (7,) or (n, 7)."""
     out = np.zeros((*pose.shape[:-1], 4, 4))
-    out[..., :3, :3] = _rotation(pose).as_matrix()
+    out[..., :3, :3] = _turn(pose)
     out[..., :3, 3] = pose[..., :3]
     out[..., 3, 3] = 1
     return out
@@ -52,13 +65,18 @@ def matrix(pose: np.ndarray) -> np.ndarray:
 
 def yaw(pose: np.ndarray) -> float:
     """The heading of a pose: the angle of its x axis about z [rad], in (-pi, pi]."""
-    x = _rotation(pose).apply([1.0, 0.0, 0.0])
+    x = _turn(pose)[:, 0]
     return float(np.arctan2(x[1], x[0]))
 
 
 def from_euler(position: tuple[float, ...] | np.ndarray, rpy: tuple[float, float, float]) -> np.ndarray:
     """The pose at a position [m] with roll, pitch and yaw [rad] about the fixed axes (URDF's rpy)."""
     return np.concatenate([np.asarray(position, float), Rotation.from_euler("xyz", rpy).as_quat()])
+
+
+def from_rotvec(position: tuple[float, ...] | np.ndarray, vector: np.ndarray) -> np.ndarray:
+    """The pose at a position [m], turned about a vector (3,) by its length [rad]."""
+    return np.concatenate([np.asarray(position, float), Rotation.from_rotvec(vector).as_quat()])
 
 
 def look_at(eye: tuple[float, ...], target: tuple[float, ...], up: tuple[float, ...] = (0, 0, 1)) -> np.ndarray:
@@ -141,5 +159,30 @@ class Region:
         return bool((np.asarray(self.low) <= point).all() and (point <= self.high).all())
 
 
-def _rotation(pose: np.ndarray) -> Rotation:
-    return Rotation.from_quat(np.array(pose[..., 3:]))  # SciPy takes no read-only arrays
+def _parts(quaternions: np.ndarray) -> Any:
+    """x, y, z, w of unit quaternions (..., 4): four floats of one, which is much faster, or four arrays of many."""
+    if quaternions.ndim == 1:
+        x, y, z, w = quaternions.tolist()
+        size = math.sqrt(x * x + y * y + z * z + w * w)
+        return x / size, y / size, z / size, w / size
+    return np.moveaxis(quaternions / np.linalg.norm(quaternions, axis=-1, keepdims=True), -1, 0)
+
+
+def _turn(pose: np.ndarray) -> np.ndarray:
+    """The rotation matrices (..., 3, 3) of poses (..., 7)."""
+    x, y, z, w = _parts(pose[..., 3:])
+    rows = np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+    return rows if rows.ndim == 2 else np.moveaxis(rows, (0, 1), (-2, -1))
+
+
+def _turned(turn: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """Vectors (..., 3) after rotations: one (3, 3) for all, or one each (..., 3, 3)."""
+    if turn.ndim == 2:
+        return vectors @ turn.T
+    return (turn @ vectors[..., None])[..., 0]

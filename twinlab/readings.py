@@ -1,14 +1,15 @@
 """The contract of measured data: what a variable is, and the check that readings keep to it."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 
 from twinlab.errors import ReadingsError, did_you_mean
 
-Kind = Literal["image", "depth", "mask", "vector", "pulse", "label", "pose"]
+Kind = Literal["image", "depth", "normals", "mask", "cloud", "range", "tactile", "vector", "pulse", "label", "pose"]
+_OPEN = ("depth", "cloud", "range")  # kinds in which +inf says that nothing was seen
 Role = Literal["reading", "truth", "action"]
 Readings = Mapping[str, np.ndarray]
 """One tick: name → array. Light on purpose; xarray comes in only when an episode is complete."""
@@ -28,6 +29,7 @@ class Variable:
         role: "reading" goes to policies, "truth" only to tasks, scores and training targets.
         labels: names along the last axis, or the classes that a "label" counts through; () where there are none.
         given: name of a pulse that must be true for this value to mean something, "" if it always does.
+        about: more that an episode says of it, such as a camera's calibration: name → what JSON can hold.
     """
 
     name: str
@@ -39,12 +41,13 @@ class Variable:
     role: Role = "reading"
     labels: tuple[str, ...] = ()
     given: str = ""
+    about: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 def check(readings: Readings, variables: Iterable[Variable]) -> None:
     """Raise unless readings hold exactly these variables, each as declared and finite.
 
-    Depth may hold +inf, which means that nothing was seen along that ray.
+    Depth, ranges and clouds may hold +inf, which means that nothing was seen along that ray.
 
     Raises:
         ReadingsError: a variable is missing, unknown, of another shape or type, or not finite.
@@ -64,5 +67,5 @@ def check(readings: Readings, variables: Iterable[Variable]) -> None:
                 f"reading {name!r}: came {value.dtype} of shape {value.shape}, "
                 f"wanted {variable.dtype} of shape {variable.shape} {variable.dims}"
             )
-        if np.isnan(value).any() or (variable.kind != "depth" and not np.isfinite(value).all()):
+        if not (np.isfinite(value) | ((value == np.inf) & (variable.kind in _OPEN))).all():
             raise ReadingsError(f"reading {name!r} holds a value that is not finite; look at the sensor that gives it")

@@ -13,8 +13,10 @@ from pydantic_core import ErrorDetails
 
 from twinlab import rooms
 from twinlab.bodies import Body
-from twinlab.cameras import Camera
+from twinlab.cameras import Camera, Lamp
 from twinlab.errors import SceneError, TwinlabError, did_you_mean
+from twinlab.faults import Fault
+from twinlab.sensing import clock
 from twinlab.sensors import Sensor
 from twinlab.tasks import Task
 from twinlab.units import to_si
@@ -22,7 +24,8 @@ from twinlab.units import to_si
 _HOUSE = Path(__file__).parent
 FOLDERS = (_HOUSE.parent / "scenes", _HOUSE / "scenes")  # in a checkout; in an installed wheel
 _Model = TypeVar("_Model", bound=BaseModel)
-_MANY = ("bodies", "sensors", "cameras")
+_ROOMS = ("bodies", "sensors", "faults")
+_MANY = ("bodies", "sensors", "cameras", "faults")
 
 
 class Physics(BaseModel):
@@ -62,6 +65,8 @@ class SceneSpec(BaseModel):
     bodies: dict[str, Body] = Field(default_factory=dict)
     cameras: dict[str, Camera] = Field(default_factory=dict)
     sensors: dict[str, Sensor] = Field(default_factory=dict)
+    light: Lamp = Lamp()
+    faults: dict[str, Fault] = Field(default_factory=dict)
     task: Task
 
     def __hash__(self) -> int:
@@ -75,9 +80,9 @@ class SceneSpec(BaseModel):
 
     def tables(self) -> dict[str, Any]:
         """The spec as plain tables, the way they would stand in TOML."""
-        out = self.model_dump(mode="json", exclude={"bodies", "sensors", "task", "cameras"})
+        out = self.model_dump(mode="json", exclude={"bodies", "sensors", "faults", "task", "cameras"})
         out["cameras"] = {name: camera.model_dump(mode="json") for name, camera in self.cameras.items()}
-        for room in ("bodies", "sensors"):
+        for room in _ROOMS:
             out[room] = {name: _table(part) for name, part in getattr(self, room).items()}
         return out | {"task": _table(self.task)}
 
@@ -113,6 +118,12 @@ class SceneSpec(BaseModel):
                 if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("varies"):
                     changes[f"bodies.{name}.{key}"] = share * getattr(body, key)
         return self.change(changes)
+
+    def ideal(self) -> "SceneSpec":
+        """The line with sensors that have no effects at all, and cameras that are just where they were calibrated."""
+        errors = ("focal_error", "centre_error", "place_error", "turn_error")
+        changes: dict[str, Any] = {f"sensors.{name}.off": ["all"] for name in self.sensors}
+        return self.change(changes | {f"cameras.{name}.{key}": 0.0 for name in self.cameras for key in errors})
 
     def _full(self, path: str) -> list[str]:
         parts = path.split(".")
@@ -156,7 +167,7 @@ def _table(part: Any) -> dict[str, Any]:
 def _build(tables: Mapping[str, Any], where: str) -> SceneSpec:
     """The checked spec of plain tables; `where` begins every message."""
     tables = dict(tables)
-    for room in ("bodies", "sensors"):
+    for room in _ROOMS:
         parts = _named(tables, room, where)
         tables[room] = {name: _variant(room, table, f"{where}: [{room}.{name}]") for name, table in parts.items()}
     cameras = _named(tables, "cameras", where)
@@ -165,6 +176,7 @@ def _build(tables: Mapping[str, Any], where: str) -> SceneSpec:
         raise SceneError(f"{where}: no [task] table; a line needs a goal, kinds are {list(rooms.names('tasks'))}")
     tables["task"] = _variant("tasks", tables["task"], f"{where}: [task]")
     tables["physics"] = _checked(Physics, tables.get("physics", {}), f"{where}: [physics]")
+    tables["light"] = _checked(Lamp, tables.get("light", {}), f"{where}: [light]")
     _check_names(tables, where)
     spec = _checked(SceneSpec, tables, where)
     try:
@@ -175,7 +187,40 @@ def _build(tables: Mapping[str, Any], where: str) -> SceneSpec:
     kinds = {key: values for body in spec.bodies.values() for key, values in body.kinds().items()}
     if misfit := spec.task.misfit(places, kinds):
         raise SceneError(f"{where}: [task] {misfit}")
+    _check_clocks(spec, where)
+    for name, fault in spec.faults.items():
+        _check_fault(spec, name, fault, f"{where}: [faults.{name}]")
     return spec
+
+
+def _check_clocks(spec: SceneSpec, where: str) -> None:
+    for name, sensor in spec.sensors.items():
+        try:
+            clock(name, sensor, spec.sensors, 1 / spec.physics.rate, spec.physics.tick)
+        except TwinlabError as told:
+            raise SceneError(f"{where}: {told}") from told
+
+
+def _check_fault(spec: SceneSpec, name: str, fault: Fault, where: str) -> None:
+    """What a fault names must be there, and it must be able to act on it."""
+    actuators = [a.name for body_name, body in spec.bodies.items() for a in body.actuators(body_name)]
+    there: dict[str, list[str]] = {
+        "sensor": list(spec.sensors),
+        "camera": list(spec.cameras),
+        "body": list(spec.bodies),
+        "actuator": [*dict.fromkeys(a.partition(".")[0] for a in actuators), *actuators],
+        "line": [""],
+    }
+    known = list(dict.fromkeys(there[fault.target]))
+    if fault.of not in known:
+        wanted = (
+            "it acts on the whole line" if fault.target == "line" else f"wanted a {fault.target}; there are {known}"
+        )
+        raise SceneError(f"{where} of: came {fault.of!r}; {wanted}.{did_you_mean(fault.of, known)}")
+    if fault.target == "body":
+        body = spec.bodies[fault.of]
+        if misfit := fault.misfit(type(body).model_fields, body.flaws):
+            raise SceneError(f"{where} of {fault.of!r}: {misfit}")
 
 
 def _named(tables: Mapping[str, Any], room: str, where: str) -> Mapping[str, Any]:

@@ -1,73 +1,388 @@
-"""The one place where what is common to all sensors is applied to a clean value: for now, the rate.
+"""The one place where what is common to all sensors is applied: timing, loss, calibration, range, resolution, faults.
 
-A sensor slower than the tick shows its latest sample at each tick, and `<variable>_age` [s] tells how old it is.
+A sample is taken at a physics step and arrives after its latency. Each tick shows the latest sample that has arrived;
+`<sensor>_age` [s] tells how old it is by the sensor's own time stamp, and `<sensor>_valid` whether it is the one that
+was due: a lost sample leaves the value before it, marked as not valid and growing older. A sensor faster than the
+tick shows its last samples in a dimension of their own, each with its age and whether it came in this tick.
 """
 
+import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from twinlab.errors import ReadingsError
+from twinlab.faults import Course
 from twinlab.readings import Readings, Variable
 from twinlab.sensors import Moment, Sensor
 
+Sensors = Mapping[str, Sensor]
+Courses = Mapping[str, tuple[Course, ...]]
 
-@dataclass(frozen=True, eq=False)
-class Held:
-    """What is kept of one sensor between ticks.
+
+@dataclass(frozen=True)
+class Clock:
+    """When a sensor takes its samples, and how they travel.
 
     Attributes:
-        values: its latest sample.
-        time: when that was taken [s].
-        state: what the sensor's own `read` gave back.
+        rate: samples per second [Hz].
+        phase: when in its period the first one is taken [1].
+        step: length of a physics step [s].
+        slots: samples that a tick shows.
+        latency: from taking a sample to having it [s].
+        timing: name of the random stream for jitter and loss, the same for all sensors of a group.
+    """
+
+    rate: float
+    phase: float
+    step: float
+    slots: int
+    latency: float
+    timing: str
+
+    def taken(self, number: int) -> int:
+        """The physics step at which a sample of a number is taken."""
+        return int(np.ceil((number + self.phase) / self.rate / self.step - 1e-6))
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One sample on its way or shown.
+
+    Attributes:
+        values: variable → what was measured.
+        clean: variable → the same without any effect, where that is kept.
+        stamp: when it was taken by the sensor's own clock [s].
+        due: when it arrives [s].
+        lost: whether it never does.
+        fresh: whether it arrived in this tick.
     """
 
     values: Readings
-    time: float
-    state: Any
+    clean: Readings
+    stamp: float
+    due: float
+    lost: bool = False
+    fresh: bool = True
 
 
-def declare(sensors: Mapping[str, Sensor], moment: Moment) -> tuple[Variable, ...]:
-    """The variables of all sensors, with an age for those that have a rate of their own."""
-    out: list[Variable] = []
+@dataclass(frozen=True, eq=False)
+class Channel:
+    """What is kept of one sensor between physics steps.
+
+    Attributes:
+        clock: when it takes its samples.
+        told: whether age and validity are told.
+        timing: random stream for jitter and loss.
+        streams: effect → its random stream.
+        errors: variable → factor and offset of this episode's calibration, for variables that have such errors.
+        variables: what it gives.
+        state: of the sensor itself.
+        number: of the next sample.
+        last: what was measured last, whether it has arrived or not.
+        way: samples that have not arrived.
+        shown: the latest that have, oldest first.
+        losing: whether the last sample was lost.
+        overdue: whether the newest sample that was due was lost.
+        memory: fault → what it keeps.
+    """
+
+    clock: Clock
+    told: bool
+    timing: np.random.Generator
+    streams: "Streams"
+    errors: Mapping[str, tuple[np.ndarray, np.ndarray]]
+    variables: tuple[Variable, ...]
+    state: Any = None
+    number: int = 0
+    last: Readings = field(default_factory=dict)
+    way: tuple[Sample, ...] = ()
+    shown: tuple[Sample, ...] = ()
+    losing: bool = False
+    overdue: bool = False
+    memory: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def next(self) -> int:
+        """The physics step of the next sample."""
+        return self.clock.taken(self.number)
+
+
+class Streams:
+    """The random streams of one sensor: one for each effect, so that switching one off changes no other."""
+
+    def __init__(self, seed: int, name: str) -> None:
+        self._seed, self._name = seed, name
+        self._made: dict[str, np.random.Generator] = {}
+
+    def __call__(self, effect: str) -> np.random.Generator:
+        """The stream of an effect; it goes on where its last use ended."""
+        if effect not in self._made:
+            self._made[effect] = stream(self._seed, f"{self._name}.{effect}")
+        return self._made[effect]
+
+
+def stream(seed: int, name: str) -> np.random.Generator:
+    """The random stream of a name under a seed."""
+    return np.random.default_rng([seed, zlib.crc32(name.encode())])
+
+
+def timed(sensor: Sensor, faults: tuple[Course, ...] = ()) -> bool:
+    """Whether a sensor's samples may be old or missing, so that age and validity are told."""
+    told = {"rate": sensor.rate, "latency": sensor.latency, "jitter": sensor.jitter, "dropout": sensor.dropout}
+    told["clock"] = sensor.clock_offset
+    return bool(faults) or any(value and sensor.on(effect) for effect, value in told.items())
+
+
+def clock(name: str, sensor: Sensor, sensors: Sensors, step: float, tick: float) -> Clock:
+    """A sensor's clock.
+
+    Raises:
+        ReadingsError: its rate is too high for the physics, or does not fit the tick or its group.
+    """
+    rate = sensor.rate if sensor.rate and sensor.on("rate") else 1 / tick
+    slots = max(1, round(rate * tick))
+    if rate * tick > 1 + 1e-6 and abs(rate * tick - slots) + abs(1 / rate / step - round(1 / rate / step)) > 1e-6:
+        fits = [f"{n / tick:g}" for n in range(1, round(tick / step) + 1) if round(tick / step) % n == 0]
+        raise ReadingsError(
+            f"[sensors.{name}] rate came as {rate:g} Hz; one above the tick's must have whole physics steps between "
+            f"samples and as many samples in each tick: {', '.join(fits)} Hz"
+        )
+    own = sensor.latency if sensor.on("latency") else 0.0
+    if not (sensor.group and sensor.on("group")):
+        return Clock(rate, sensor.phase, step, slots, own, name)
+    members = {n: s for n, s in sensors.items() if s.group == sensor.group and s.on("group")}
+    for other, one in members.items():
+        for key in ("rate", "phase", "jitter", "dropout", "burst"):
+            if getattr(one, key) != getattr(sensor, key):
+                raise ReadingsError(
+                    f"[sensors.{name}] {key} came as {getattr(sensor, key)}, [sensors.{other}] of the same group "
+                    f"{sensor.group!r} has {getattr(one, key)}; sensors of one group have the same {key}"
+                )
+    slowest = max(one.latency if one.on("latency") else 0.0 for one in members.values())
+    return Clock(rate, sensor.phase, step, slots, slowest, f"group {sensor.group}")
+
+
+def begin(sensors: Sensors, moment: Moment, seed: int, tick: float, faults: Courses) -> dict[str, Channel]:
+    """All channels at reset, when the line has stood still for ever: what is on its way shows the world of now."""
+    channels: dict[str, Channel] = {}
+    taken = _Taken(channels)
     for name, sensor in sensors.items():
-        found = sensor.variables(name, moment)
-        out += found
-        if sensor.rate:
-            out += [Variable(f"{v.name}_age", (), (), "float32", "s", "vector") for v in found]
-    return tuple(out)
+        own = clock(name, sensor, sensors, moment.world.timestep, tick)
+        variables = sensor.variables(name, moment)
+        _check_faults(name, variables, faults.get(name, ()))
+        streams = Streams(seed, name)
+        errors = _errors(sensor, variables, streams("calibration"))
+        told = timed(sensor, faults.get(name, ()))
+        channel = Channel(own, told, stream(seed, f"{own.timing}.timing"), streams, errors, variables)
+        arrived = int(np.floor(1e-6 - own.latency * own.rate - own.phase))  # the newest sample that is there at 0 s
+        for number in range(arrived - own.slots + 1 - told, 0):  # one more, should the first be late or lost
+            moment.time = (number + own.phase) / own.rate
+            channels[name] = channel = _sampled(name, sensor, channel, taken.of(moment), own.latency, ())
+        moment.time = 0.0
+        channels[name] = channel
+    return capture(sensors, channels, moment, faults)
 
 
-def sense(
-    sensors: Mapping[str, Sensor],
-    held: Mapping[str, Held],
-    moment: Moment,
-    streams: Mapping[str, np.random.Generator],
-) -> tuple[dict[str, np.ndarray], dict[str, Held]]:
-    """The readings of this tick, and what to keep for the next.
+def capture(sensors: Sensors, channels: Mapping[str, Channel], moment: Moment, faults: Courses) -> dict[str, Channel]:
+    """Take the samples that are due at this physics step, and let steady sensors go on by one step.
 
     Args:
-        sensors: name → sensor.
-        held: what the last call gave to keep, empty at first.
+        sensors: name → sensor, in the order of the scene.
+        channels: what the last call gave.
         moment: what the sensors look at.
-        streams: name → the sensor's random stream.
+        faults: sensor → its faults in this episode.
+    """
+    out = dict(channels)
+    taken = _Taken(out)
+    at = round(moment.time / moment.world.timestep)
+    for name, sensor in sensors.items():
+        channel = out[name]
+        if sensor.steady and at > 0:
+            out[name] = channel = replace(channel, state=sensor.advance(name, moment, channel.state))
+        if channel.next <= at:
+            delay, lost, losing = _travel(sensor, channel)
+            channel = replace(channel, losing=losing, number=channel.number + 1)
+            active = tuple(f for f in faults.get(name, ()) if f.level(moment.time) > 0)
+            seen = taken.of(moment)
+            out[name] = _sampled(name, sensor, channel, seen, delay, active, lost)
+    return out
+
+
+def due(sensors: Sensors, channels: Mapping[str, Channel]) -> int:
+    """The physics step at which `capture` has something to do next."""
+    return min((0 if sensors[n].steady else c.next for n, c in channels.items()), default=2**62)
+
+
+def show(channels: Mapping[str, Channel], now: float) -> tuple[dict[str, np.ndarray], dict[str, Channel]]:
+    """The readings of a tick, with the truth of clean values where it is kept, and what to keep for the next.
+
+    Args:
+        channels: what the last `capture` gave.
+        now: time of the tick [s].
     """
     readings: dict[str, np.ndarray] = {}
-    kept: dict[str, Held] = {}
-    now = moment.snapshot.time
-    for name, sensor in sensors.items():
-        last = held.get(name)
-        if last is None or _due(sensor.rate, last.time, now):
-            values, state = sensor.read(name, moment, last.state if last else None, streams[name])
-            last = Held(values, now, state)
-        kept[name] = last
-        readings |= last.values
-        if sensor.rate:
-            readings |= {f"{v}_age": np.array(now - last.time, np.float32) for v in last.values}
+    kept: dict[str, Channel] = {}
+    for name, channel in channels.items():
+        channel = _arrived(channel, now)
+        kept[name] = channel
+        several = channel.clock.slots > 1
+        for part, suffix in (("values", ""), ("clean", "_clean")):
+            for variable in getattr(channel.shown[-1], part):
+                if several:
+                    readings[variable + suffix] = np.stack([getattr(s, part)[variable] for s in channel.shown])
+                else:
+                    readings[variable + suffix] = getattr(channel.shown[-1], part)[variable]
+        if not channel.told:
+            continue
+        age = [now - s.stamp for s in channel.shown]
+        valid = [s.fresh for s in channel.shown] if several else [not channel.overdue]
+        readings[f"{name}_age"] = np.array(age if several else age[0], np.float32)
+        readings[f"{name}_valid"] = np.array(valid if several else valid[0])
     return readings, kept
 
 
-def _due(rate: float, last: float, now: float) -> bool:
-    """Whether a sample of a clock that ticks `rate` times a second falls after `last` and not after `now`."""
-    return rate == 0 or np.floor(now * rate + 1e-6) > np.floor(last * rate + 1e-6)
+def declare(sensors: Sensors, channels: Mapping[str, Channel]) -> tuple[Variable, ...]:
+    """The variables of all sensors: their own, age and validity of those that are timed, clean values where kept."""
+    out: list[Variable] = []
+    for name, sensor in sensors.items():
+        own = channels[name].clock.slots
+        more, sizes = ((f"{name}_sample",), (own,)) if own > 1 else ((), ())
+        found = [replace(v, dims=(*more, *v.dims), shape=(*sizes, *v.shape)) for v in channels[name].variables]
+        out += found
+        if channels[name].told:
+            out.append(Variable(f"{name}_age", more, sizes, "float32", "s", "vector"))
+            out.append(Variable(f"{name}_valid", more, sizes, "bool", "1", "pulse"))
+        if sensor.clean:
+            out += [replace(v, name=f"{v.name}_clean", role="truth") for v in found]
+    return tuple(out)
+
+
+def _check_faults(name: str, variables: tuple[Variable, ...], faults: tuple[Course, ...]) -> None:
+    for one in faults:
+        kinds = one.fault.kinds
+        if kinds and (odd := [v for v in variables if v.kind not in kinds]):
+            raise ReadingsError(
+                f"[faults.{one.name}] of: came {name!r}, whose {odd[0].name!r} is of kind {odd[0].kind!r}; "
+                f"wanted a sensor of kinds {list(kinds)}"
+            )
+
+
+class _Taken:
+    """What sensors measured last, by variable, looked up only when a sensor asks."""
+
+    def __init__(self, channels: Mapping[str, Channel]) -> None:
+        self._channels = channels
+
+    def of(self, moment: Moment) -> Moment:
+        """The moment, with what was measured until now."""
+        moment.taken = {n: v for channel in self._channels.values() for n, v in channel.last.items()}
+        return moment
+
+
+def _sampled(
+    name: str,
+    sensor: Sensor,
+    channel: Channel,
+    moment: Moment,
+    delay: float,
+    faults: tuple[Course, ...],
+    lost: bool = False,
+) -> Channel:
+    """The channel with one more sample on its way."""
+    at = moment.time
+    clean, state = sensor.read(name, moment, channel.state)
+    values, state = sensor.measure(name, moment, clean, state, channel.streams)
+    values = {n: _common(sensor, channel, i, v) for i, (n, v) in enumerate(values.items())}
+    memory = {f.name: channel.memory.get(f.name) for f in faults}
+    for course in faults:
+        assert course.start is not None
+        level, past = course.level(at), at - course.start
+        given, memory[course.name] = course.fault.corrupt(values, level, past, memory[course.name], course.rng)
+        lost, values = lost or given is None, values if given is None else dict(given)
+    stamp = at + (sensor.clock_offset if sensor.on("clock") else 0.0)
+    sample = Sample(values, clean if sensor.clean else {}, stamp, at + delay, lost)
+    return replace(channel, state=state, last=values, way=(*channel.way, sample), memory=memory)
+
+
+def _travel(sensor: Sensor, channel: Channel) -> tuple[float, bool, bool]:
+    """How long a sample takes [s], whether it is lost, and whether the one after it is likely to be lost as well.
+
+    Losses come in bursts (Gilbert 1960): the chance to go on losing is 1 - 1/burst, the share of all is `dropout`.
+    """
+    late, luck = channel.timing.normal(), channel.timing.random()
+    delay = max(0.0, channel.clock.latency + (sensor.jitter * late if sensor.on("jitter") else 0.0))
+    if not (sensor.dropout and sensor.on("dropout")):
+        return delay, False, False
+    begins = sensor.dropout / sensor.burst / (1 - sensor.dropout)
+    lost = bool(luck < (1 - 1 / sensor.burst if channel.losing else min(1.0, begins)))
+    return delay, lost, lost
+
+
+def _arrived(channel: Channel, now: float) -> Channel:
+    """The channel after all that has arrived by now was taken in; what comes late behind a newer one is dropped."""
+    here = [s for s in channel.way if s.due <= now + 1e-9]
+    way = tuple(s for s in channel.way if s.due > now + 1e-9)
+    old = tuple(replace(s, fresh=False) for s in channel.shown)
+    newest, overdue = old[-1].stamp if old else -np.inf, channel.overdue
+    came: list[Sample] = []
+    for sample in sorted(here, key=lambda s: s.stamp):
+        if sample.stamp > newest:
+            overdue, newest = sample.lost, sample.stamp
+            last = (*old, *came)[-1:]
+            came += [replace(last[0], fresh=False)] if sample.lost and last else [sample]
+    return replace(channel, way=way, shown=(*old, *came)[-channel.clock.slots :], overdue=overdue)
+
+
+def _errors(
+    sensor: Sensor, variables: tuple[Variable, ...], rng: np.random.Generator
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """This episode's factor and offset of each variable that has calibration errors."""
+    if not sensor.on("calibration") or not (any(sensor.gain_error) or any(sensor.offset_error)):
+        return {}
+    out = {}
+    for i, v in enumerate(variables):
+        gain, offset = rng.normal(size=(2, *v.shape))
+        gains = 1 + each(sensor.gain_error, variables, i, "gain_error") * gain
+        out[v.name] = (gains, each(sensor.offset_error, variables, i, "offset_error") * offset)
+    return out
+
+
+def each(numbers: tuple[float, ...], variables: tuple[Variable, ...], i: int, key: str) -> np.ndarray:
+    """Of numbers for a sensor those for its variable `i`: one for all, one a variable, or one a component.
+
+    Raises:
+        ReadingsError: there are neither as many nor one.
+    """
+    if len(numbers) == 1:
+        return np.array(numbers[0])
+    if len(variables) > 1 and len(numbers) == len(variables):
+        return np.array(numbers[i])
+    shape = variables[i].shape
+    if len(variables) == 1 and shape and len(numbers) == shape[-1]:
+        return np.array(numbers)
+    wanted = shape[-1] if len(variables) == 1 and shape else len(variables)
+    raise ReadingsError(
+        f"[sensors] {key} of {variables[i].name!r}: came {len(numbers)} numbers; wanted 1 or {wanted}, one for each of "
+        f"{[v.name for v in variables] if len(variables) > 1 else variables[0].labels or shape}"
+    )
+
+
+def _common(sensor: Sensor, channel: Channel, i: int, value: np.ndarray) -> np.ndarray:
+    """A value after calibration error, saturation and quantisation, in its own type."""
+    if value.dtype.kind != "f":
+        return value
+    variable, out = channel.variables[i], value
+    if variable.name in channel.errors:
+        gain, offset = channel.errors[variable.name]
+        out = out * gain + offset
+    if sensor.on("saturation") and any(sensor.saturation):
+        most = each(sensor.saturation, channel.variables, i, "saturation")
+        most = np.where(most > 0, most, np.inf)
+        out = np.clip(out, -most, most)
+    if sensor.on("quantisation") and any(sensor.quantum):
+        step = each(sensor.quantum, channel.variables, i, "quantum")
+        out = np.where(step > 0, np.rint(out / np.where(step > 0, step, 1)) * step, out)
+    return out.astype(value.dtype)

@@ -1,12 +1,41 @@
 """What the world looks like at one instant: arrays and names only, safe to keep after the world moves on."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from twinlab.errors import WorldError, did_you_mean
 from twinlab.meshes import Mesh, Solid
+
+
+@dataclass(frozen=True, eq=False)
+class Texture:
+    """A picture that covers a surface: it multiplies the colour, and is repeated along the planes of the body's axes.
+
+    Compared by identity, so that renderers can keep what they uploaded.
+
+    Attributes:
+        picture: sRGB, uint8 (row, column, 3).
+        edge: length of the picture's width on the surface [m].
+    """
+
+    picture: np.ndarray
+    edge: float
+
+
+@dataclass(frozen=True)
+class Light:
+    """One sun and light from all around; renderers that draw no shadows use it all the same.
+
+    Attributes:
+        direction: where the sun stands, as a direction in the world.
+        sun, ambient: strength of the sun and of the light around; with a sum of about 1 white looks white.
+    """
+
+    direction: tuple[float, float, float] = (-0.45, -0.5, 1.0)
+    sun: float = 0.6
+    ambient: float = 0.45
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,11 +46,15 @@ class Piece:
         solid: its shape.
         pose: its frame in the body's frame (7,).
         colour: sRGB in 0–1.
+        gloss: share of the light that is mirrored instead of scattered, 0 matt to 1 a mirror.
+        texture: what covers it, or None.
     """
 
     solid: Solid
     pose: np.ndarray
     colour: tuple[float, float, float]
+    gloss: float = 0.0
+    texture: Texture | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +67,8 @@ class Visual:
         mesh: its triangles, in the visual's own frame.
         pose: the visual's frame in the link's frame, (7,).
         colour: sRGB in 0–1, for faces that have no colour of their own.
+        gloss: share of the light that is mirrored instead of scattered, 0 matt to 1 a mirror.
+        texture: what covers it, or None.
     """
 
     link: int
@@ -41,6 +76,8 @@ class Visual:
     mesh: Mesh
     pose: np.ndarray
     colour: tuple[float, float, float]
+    gloss: float = 0.0
+    texture: Texture | None = None
 
 
 @dataclass(frozen=True)
@@ -69,12 +106,16 @@ class Contacts:
         others: names of the bodies that touch it (contact,).
         force: normal force [N] (contact,).
         depth: penetration [m], positive inside (contact,).
+        points: where it is touched, in the world (contact, 3) [m].
+        normals: unit vectors in the world, from the other body towards this one (contact, 3).
     """
 
     links: tuple[str, ...]
     others: tuple[str, ...]
     force: np.ndarray
     depth: np.ndarray
+    points: np.ndarray
+    normals: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +129,7 @@ class Snapshot:
         poses: frame of each link in the world (link, 7).
         visuals: what is drawn; the same tuple object as long as no body came or went.
         joints: body → its joints, for bodies that have some.
+        light: what lights it.
     """
 
     time: float
@@ -96,6 +138,7 @@ class Snapshot:
     poses: np.ndarray
     visuals: tuple[Visual, ...]
     joints: Mapping[str, Joints]
+    light: Light = field(default_factory=Light)
 
     def pose(self, link: str) -> np.ndarray:
         """The pose (7,) of a link by its name.

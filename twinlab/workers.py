@@ -7,6 +7,9 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from typing import Any
 
+LIFETIME = (
+    50  # jobs that a process does before it is replaced: PyBullet keeps up to 90 KiB of each world that is rebuilt
+)
 _THREADS = ("OMP_NUM_THREADS", "LP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -16,17 +19,21 @@ def spread(job: Callable[..., Any], arguments: Iterable[tuple[Any, ...]], worker
     Args:
         job: a function of a module, so that it can be sent to another process.
         arguments: one tuple a call; they must survive pickling.
-        workers: how many processes; with 1 the work is done here.
+        workers: how many processes; with 1 the work is done here, unless it is long enough for `LIFETIME` to matter.
     """
-    if workers <= 1:
+    arguments = list(arguments)
+    if workers <= 1 and len(arguments) <= LIFETIME:
         for one in arguments:
             yield job(*one)
         return
     context = multiprocessing.get_context("spawn")  # a copied process would share the graphics library's threads
-    with _one_core(), ProcessPoolExecutor(workers, mp_context=context) as pool:
-        futures: list[Future[Any]] = [pool.submit(job, *one) for one in arguments]
-        for future in as_completed(futures):
-            yield future.result()
+    workers = max(1, workers)
+    for first in range(0, len(arguments), workers * LIFETIME):  # new processes for each share of the jobs
+        with _one_core(), ProcessPoolExecutor(workers, mp_context=context) as pool:
+            share = arguments[first : first + workers * LIFETIME]
+            futures: list[Future[Any]] = [pool.submit(job, *one) for one in share]
+            for future in as_completed(futures):
+                yield future.result()
 
 
 @contextmanager

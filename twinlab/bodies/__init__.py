@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -35,18 +35,25 @@ class Body(BaseModel, ABC):
     """A kind of body: its fields come from the scene, its state of the moment goes in and comes out.
 
     `build` must be written; the other verbs are for bodies that act, and do nothing unless written.
+
+    Attributes:
+        flaws: what can be wrong with its items.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    flaws: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
-    def build(self, name: str, world: World, rng: np.random.Generator) -> Any:
+    def build(self, name: str, world: World, items: tuple[Item, ...]) -> Any:
         """Put the body into an empty place of the world and give its state at the start.
 
         Args:
             name: its name in the scene; bodies that it puts into the world are called so, or begin with it.
-            rng: the seed's random stream for this body alone.
+            items: what it brings: what `schedule` gave, after what goes wrong.
         """
+
+    def tune(self, name: str, world: World) -> None:
+        """Let changed fields act on the body that was built already: a fault has changed them."""
 
     def actuators(self, name: str) -> tuple[Actuator, ...]:
         """The numbers of an action that this body listens to."""
@@ -73,5 +80,5 @@ class Body(BaseModel, ABC):
         return {}
 
     def schedule(self, name: str, rng: np.random.Generator) -> tuple[Item, ...]:
-        """The items that it would bring under this random stream, without building anything."""
+        """The items that it brings under this random stream, the seed's for this body, if nothing goes wrong."""
         return ()

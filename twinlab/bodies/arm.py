@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from twinlab import frames
 from twinlab.bodies import Actuator, Body, Vector
-from twinlab.events import Event
+from twinlab.events import Event, Item
 from twinlab.world import World
 
 _DOWN = (np.pi, 0.0)  # roll and pitch of a tool that points down
@@ -74,7 +74,7 @@ class Arm(Body):
             raise ValueError(f"home {self.home[:3]} must lie between low {self.low} and high {self.high}")
         return self
 
-    def build(self, name: str, world: World, rng: np.random.Generator) -> ArmState:
+    def build(self, name: str, world: World, items: tuple[Item, ...]) -> ArmState:
         """Load the robot and put its tool at home."""
         world.load(name, self.robot, frames.pose(self.position, self.yaw))
         world.set_joints(name, self._named(np.array(self.rest)))

@@ -5,6 +5,7 @@ from pydantic import Field
 
 from twinlab import frames, meshes
 from twinlab.bodies import Body, Vector
+from twinlab.events import Item
 from twinlab.frames import Region
 from twinlab.snapshot import Piece
 from twinlab.world import World
@@ -24,10 +25,14 @@ class Belt(Body):
     friction: float = Field(0.9, ge=0, description="Coulomb friction coefficient [1]")
     colour: Vector = Field((0.16, 0.17, 0.18), description="sRGB in 0–1")
 
-    def build(self, name: str, world: World, rng: np.random.Generator) -> None:
+    def build(self, name: str, world: World, items: tuple[Item, ...]) -> None:
         """Add the belt and let its surface run."""
         home = frames.pose(self.position, self.yaw)
         world.add(name, [Piece(meshes.box(self.size), frames.IDENTITY, self.colour)], home, friction=self.friction)
+        self.tune(name, world)
+
+    def tune(self, name: str, world: World) -> None:
+        """Let its surface run at its speed."""
         world.surface(name, self.speed * self.direction())
 
     def direction(self) -> np.ndarray:

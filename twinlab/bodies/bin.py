@@ -5,6 +5,7 @@ from pydantic import Field
 
 from twinlab import frames, meshes
 from twinlab.bodies import Body, Vector
+from twinlab.events import Item
 from twinlab.frames import Region
 from twinlab.snapshot import Piece
 from twinlab.world import World
@@ -19,7 +20,7 @@ class Bin(Body):
     colour: Vector = Field((0.6, 0.6, 0.6), description="sRGB in 0–1")
     friction: float = Field(0.8, ge=0, description="Coulomb friction coefficient [1]")
 
-    def build(self, name: str, world: World, rng: np.random.Generator) -> None:
+    def build(self, name: str, world: World, items: tuple[Item, ...]) -> None:
         """Add the bin as one body of five boxes."""
         x, y, z = self.size
         t = self.wall

@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from twinlab.bodies import Actuator, Body
-from twinlab.events import Event
+from twinlab.events import Event, Item
 from twinlab.world import World
 
 
@@ -25,11 +25,15 @@ class Gripper(Body):
     friction: float = Field(1.5, ge=0, description="Coulomb friction coefficient of the rubber pads [1]")
     rolling: float = Field(0.005, ge=0, description="spinning friction coefficient of the pads [m]")
 
-    def build(self, name: str, world: World, rng: np.random.Generator) -> float:
+    def build(self, name: str, world: World, items: tuple[Item, ...]) -> float:
         """Open the fingers; the state is the opening that is asked for [m]."""
-        world.pad(self.of, self.fingers, self.friction, self.rolling)
+        self.tune(name, world)
         world.set_joints(self.of, dict.fromkeys(self.joints, self.stroke / 2))
         return self.stroke
+
+    def tune(self, name: str, world: World) -> None:
+        """Give the fingers their pads."""
+        world.pad(self.of, self.fingers, self.friction, self.rolling)
 
     def actuators(self, name: str) -> tuple[Actuator, ...]:
         """How fast the opening grows [m/s]."""

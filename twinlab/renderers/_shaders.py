@@ -10,16 +10,16 @@ NEAR, FAR = 0.01, 100.0  # what lies nearer or further is not drawn [m]
 PAINT_VERTEX = """#version 330
 uniform sampler2D poses;
 uniform vec4 lens;
-in vec3 at; in vec3 normal; in vec4 paint; in ivec2 which;
-out vec3 upwards; flat out vec3 colour; flat out int body;
+in vec3 at; in vec3 normal; in vec4 paint; in int which;
+out vec3 upwards; flat out vec3 colour; flat out int number;
 const float near = NEAR, far = FAR;
 void main() {
-    mat3x4 rows = mat3x4(texelFetch(poses, ivec2(0, which.x), 0), texelFetch(poses, ivec2(1, which.x), 0),
-                         texelFetch(poses, ivec2(2, which.x), 0));
+    mat3x4 rows = mat3x4(texelFetch(poses, ivec2(0, which), 0), texelFetch(poses, ivec2(1, which), 0),
+                         texelFetch(poses, ivec2(2, which), 0));
     vec3 seen = vec4(at, 1) * rows;
     upwards = vec4(normal, 0) * rows;
     colour = paint.rgb;
-    body = which.y;
+    number = which;
     float deep = (seen.z * (far + near) - 2 * far * near) / (far - near);
     gl_Position = vec4(seen.xy * lens.xy + seen.z * lens.zw, deep, seen.z);
 }
@@ -27,10 +27,10 @@ void main() {
 
 CAST_VERTEX = """#version 330
 uniform sampler2D poses;
-in vec3 at; in ivec2 which;
+in vec3 at; in int which;
 void main() {
-    mat3x4 rows = mat3x4(texelFetch(poses, ivec2(0, which.x), 0), texelFetch(poses, ivec2(1, which.x), 0),
-                         texelFetch(poses, ivec2(2, which.x), 0));
+    mat3x4 rows = mat3x4(texelFetch(poses, ivec2(0, which), 0), texelFetch(poses, ivec2(1, which), 0),
+                         texelFetch(poses, ivec2(2, which), 0));
     gl_Position = vec4(vec4(at, 1) * rows, 1);
 }
 """
@@ -46,8 +46,8 @@ void main() { gl_Position = vec4(gl_VertexID == 2 ? 3 : -1, gl_VertexID == 1 ? 3
 EMPTY_FRAGMENT = """#version 330
 uniform vec3 background;
 layout(location = 0) out vec4 rgb; layout(location = 1) out float depth;
-layout(location = 2) out int mask; layout(location = 3) out vec4 normal;
-void main() { rgb = vec4(background, 1); depth = uintBitsToFloat(0x7F800000u); mask = -1; normal = vec4(0); }
+layout(location = 2) out int visual; layout(location = 3) out vec4 normal;
+void main() { rgb = vec4(background, 1); depth = uintBitsToFloat(0x7F800000u); visual = -1; normal = vec4(0); }
 """
 
 SHRINK_FRAGMENT = """#version 330
@@ -68,13 +68,13 @@ void main() {
 _PAINT_FRAGMENT = """#version 330
 uniform vec4 rays; uniform vec3 sun; uniform vec4 sky;
 uniform mat4 to_light; uniform sampler2DShadow shadow; uniform vec2 blur; uniform float lift;
-in vec3 upwards; flat in vec3 colour; flat in int body;
+in vec3 upwards; flat in vec3 colour; flat in int number;
 layout(location = 0) out vec4 rgb; layout(location = 1) out float depth;
-layout(location = 2) out int mask; layout(location = 3) out vec4 normal;
+layout(location = 2) out int visual; layout(location = 3) out vec4 normal;
 const vec2 disc[TAPS + 1] = vec2[TAPS + 1](DISC);
 void main() {
     depth = 1 / gl_FragCoord.w;
-    mask = body;
+    visual = number;
     vec2 ray = gl_FragCoord.xy * rays.xy + rays.zw;
     vec2 slope = vec2(dFdx(gl_FragCoord.w), dFdy(gl_FragCoord.w)) / rays.xy;
     normal = vec4(-normalize(vec3(slope, gl_FragCoord.w - dot(slope, ray))), 0);

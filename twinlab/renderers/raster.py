@@ -15,14 +15,14 @@ from twinlab import frames
 from twinlab.errors import RendererError
 from twinlab.frames import Intrinsics
 from twinlab.meshes import Mesh, shading_normals
-from twinlab.renderers import Frame, _shaders
-from twinlab.snapshot import Snapshot, Visual
+from twinlab.renderers import Frame, _shaders, check
+from twinlab.snapshot import Light, Snapshot, Visual
 
 _SIZES = 8  # picture sizes for which a view keeps its framebuffers
-# Of a picture's colours, depth, mask and normals: channels of the texture, channels that are read (0 for no axis of
+# Of a picture's colours, depth, visuals and normals: channels of the texture, channels that are read (0 for no axis of
 # their own), OpenGL's type, NumPy's type.
 _PARTS = ((4, 3, "f1", "u1"), (1, 0, "f4", "f4"), (1, 0, "i2", "i2"), (4, 3, "f4", "f4"))
-_VERTEX = np.dtype([("at", "f4", 3), ("normal", "f4", 3), ("paint", "u1", 4), ("which", "i4", 2)])
+_VERTEX = np.dtype([("at", "f4", 3), ("normal", "f4", 3), ("paint", "u1", 4), ("which", "i4")])
 _Result = TypeVar("_Result")
 
 
@@ -37,8 +37,6 @@ class Raster:
         shadow_size: edge of the shadow map [texel]; a finer one draws sharper shadows and costs time.
         shadow_reach: what is further than this from the world's origin throws and takes no shadow [m].
         softness: how far the edge of a shadow is blurred to each side [m].
-        light: where the sun stands, as a direction in the world.
-        sun, ambient: strength of the sun and of the light around; their sum is about 1.
         background: sRGB in 0–1 where nothing is.
         samples: the colours of a pixel are the mean of this many squared; more is for people's eyes. Depth, mask and
             normals are always those of the pixel's centre.
@@ -48,15 +46,10 @@ class Raster:
     shadow_size: int = 512
     shadow_reach: float = 3.0
     softness: float = 0.003
-    light: tuple[float, float, float] = (-0.45, -0.5, 1.0)
-    sun: float = 0.6
-    ambient: float = 0.45
     background: tuple[float, float, float] = (0.93, 0.94, 0.96)
     samples: int = 1
 
     def __post_init__(self) -> None:
-        if not np.any(self.light):
-            raise RendererError(f"raster: light came as {self.light}; wanted a direction such as (-0.45, -0.5, 1)")
         for name in ("shadow_size", "shadow_reach", "samples"):
             if getattr(self, name) <= 0:
                 raise RendererError(f"raster: {name} came as {getattr(self, name)}; wanted a number above 0")
@@ -85,8 +78,7 @@ class RasterView:
         """
         if self._easel is None:
             raise RendererError("this raster view is closed; open another one: Raster().open()")
-        if not (np.isfinite(snapshot.poses).all() and np.isfinite(pose).all()):
-            raise RendererError("a pose of the snapshot or of the camera is not finite; has the simulation blown up?")
+        check(snapshot, pose)
         return self._driver.run(self._easel.draw, snapshot, camera, pose)
 
     def close(self) -> None:
@@ -165,12 +157,12 @@ class _Easel:
             if self._shadow is not None:
                 self._shadow.cast(stage, self._cast)
             stage.poses.write(np.ascontiguousarray((view @ stage.world)[:, :3], np.float32))
-            self._light(view)
+            self._light(view, snapshot.light)
         sheet = self._sheet(camera.width, camera.height)
         self._pass(sheet, stage, camera)
         if self._settings.samples > 1:
             self._refine(sheet, stage, camera)
-        return sheet.frame()
+        return sheet.frame(stage.bodies if stage is not None else np.array([-1], np.int16))
 
     def release(self) -> None:
         """Free everything."""
@@ -186,12 +178,12 @@ class _Easel:
         self._stage.place(snapshot)
         return self._stage
 
-    def _light(self, view: np.ndarray) -> None:
+    def _light(self, view: np.ndarray, light: Light) -> None:
         """Tell the shader where sun and sky are, seen from the camera."""
-        sun = view[:3, :3] @ np.array(self._settings.light)
-        self._paint["sun"] = tuple(sun / np.linalg.norm(sun) * self._settings.sun)
+        sun = view[:3, :3] @ np.array(light.direction)
+        self._paint["sun"] = tuple(sun / np.linalg.norm(sun) * light.sun)
         # The ground sends back about half of what comes from the sky, so what looks down is darker.
-        self._paint["sky"] = (*(view[:3, 2] * 0.26 * self._settings.ambient), 0.74 * self._settings.ambient)
+        self._paint["sky"] = (*(view[:3, 2] * 0.26 * light.ambient), 0.74 * light.ambient)
         if self._shadow is not None:
             to_light = self._shadow.texture_from_world @ np.linalg.inv(view)
             self._paint["to_light"] = tuple(to_light.T.reshape(-1))
@@ -263,13 +255,18 @@ class _Sheet:
         self.framebuffer = context.framebuffer(self.textures, self._hidden)
         self.colours = context.framebuffer(self.textures[:1])
 
-    def frame(self) -> Frame:
-        """Read the picture back; row 0 is the top, as the shader puts it there."""
+    def frame(self, bodies: np.ndarray) -> Frame:
+        """Read the picture back; row 0 is the top, as the shader puts it there.
+
+        Args:
+            bodies: the body of each visual, the last one for nothing.
+        """
         width, height = self.framebuffer.size
         arrays = [np.empty((height, width, n) if n else (height, width), kind) for _, n, _, kind in _PARTS]
         for i, (array, (_, n, kind, _)) in enumerate(zip(arrays, _PARTS, strict=True)):
             self.framebuffer.read_into(array, components=max(1, n), attachment=i, alignment=1, dtype=kind)
-        return Frame(*arrays)
+        rgb, depth, visual, normals = arrays
+        return Frame(rgb, depth, bodies[visual], visual, normals)
 
     def release(self) -> None:
         held: list[Any] = [self.framebuffer, self.colours, self._hidden, *self.textures]
@@ -286,14 +283,16 @@ class _Shadow:
         self.texture.compare_func = "<="
         self._framebuffer = context.framebuffer(depth_attachment=self.texture)
         self._drawn: Snapshot | None = None
-        direction = np.divide(settings.light, np.linalg.norm(settings.light))
-        self._light = frames.matrix(frames.inverse(frames.look_at(tuple(direction), (0, 0, 0))))
+        self._light = np.eye(4)
         self.texture_from_world, self.extent = np.eye(4), np.ones(2)
 
     def cast(self, stage: "_Stage", program: moderngl.Program) -> None:
         """Draw the map, unless it is of this snapshot already."""
         if self._drawn is stage.snapshot:
             return
+        assert stage.snapshot is not None  # it was placed
+        direction = np.divide(stage.snapshot.light.direction, np.linalg.norm(stage.snapshot.light.direction))
+        self._light = frames.matrix(frames.inverse(frames.look_at(tuple(direction), (0, 0, 0))))
         low, high = self._bounds(stage)
         self.extent = high[:2] - low[:2]
         fit = np.diag([*(2 / (high - low)), 1.0])
@@ -342,10 +341,11 @@ class _Stage:
         self._box = np.stack([ends[:, [i, j, k], [0, 1, 2]] for i in (0, 1) for j in (0, 1) for k in (0, 1)], axis=1)
         self.snapshot: Snapshot | None = None
         self.world = self._mounts
+        self.bodies = np.array([*(v.body for v in visuals), -1], np.int16)  # of each visual, the last one for nothing
         vertices, faces = (context.buffer(array) for array in _merged(visuals))
         every, some = ("at", "normal", "paint", "which"), ("at", "which")
-        self.painted = context.vertex_array(paint, [(vertices, "3f4 3f4 4f1 2i4", *every)], faces)
-        self.casting = context.vertex_array(cast, [(vertices, "3f4 4x4 2i4", *some)], faces)
+        self.painted = context.vertex_array(paint, [(vertices, "3f4 3f4 4f1 i4", *every)], faces)
+        self.casting = context.vertex_array(cast, [(vertices, "3f4 4x4 i4", *some)], faces)
         # The upper three rows of each visual's matrix: to the camera's frame, to the light's.
         self.poses, self.lights = (context.texture((3, len(visuals)), 4, dtype="f4") for _ in range(2))
         self._held = (self.painted, self.casting, vertices, faces, self.poses, self.lights)
@@ -373,7 +373,7 @@ def _merged(visuals: tuple[Visual, ...]) -> tuple[np.ndarray, np.ndarray]:
         visual = visuals[number]
         welded, corners = _welded(visual.mesh)
         part = welded.copy()
-        part["which"] = number, visual.body
+        part["which"] = number
         if visual.mesh.colours is None:
             part["paint"][:, :3] = np.round(np.clip(visual.colour, 0, 1) * np.array(255.0))
         parts.append(part)

@@ -19,6 +19,6 @@ class BreakBeam(Sensor):
         """One bit."""
         return (Variable(name, (), (), "bool", "1", "pulse"),)
 
-    def read(self, name: str, moment: Moment, state: None, rng: np.random.Generator) -> tuple[Readings, None]:
+    def read(self, name: str, moment: Moment, state: None) -> tuple[Readings, None]:
         """Whether a ray from sender to receiver meets anything."""
         return {name: (moment.world.rays(np.array([self.start]), np.array([self.end])) < 1)[0].reshape(())}, None

@@ -17,6 +17,6 @@ class Encoder(Sensor):
         labels = ("travel", "speed")
         return (Variable(name, (f"{name}_axis",), (2,), "float32", "m m s-1", "vector", labels=labels),)
 
-    def read(self, name: str, moment: Moment, state: None, rng: np.random.Generator) -> tuple[Readings, None]:
+    def read(self, name: str, moment: Moment, state: None) -> tuple[Readings, None]:
         """What the physics drives the surface with."""
         return {name: np.array(moment.world.travel(self.of), np.float32)}, None

@@ -22,7 +22,7 @@ class Joints(Sensor):
             for what, unit in units.items()
         )
 
-    def read(self, name: str, moment: Moment, state: None, rng: np.random.Generator) -> tuple[Readings, None]:
+    def read(self, name: str, moment: Moment, state: None) -> tuple[Readings, None]:
         """The joints as the physics has them."""
         joints = moment.snapshot.joints[self.of]
         which = [joints.names.index(j) for j in self.joints]

@@ -19,7 +19,7 @@ class Tcp(Sensor):
             Variable(name, (f"{name}_axis",), (4,), "float32", "m m m rad", "vector", labels=("x", "y", "z", "yaw")),
         )
 
-    def read(self, name: str, moment: Moment, state: None, rng: np.random.Generator) -> tuple[Readings, None]:
+    def read(self, name: str, moment: Moment, state: None) -> tuple[Readings, None]:
         """Forward kinematics, by the physics."""
         pose = moment.snapshot.pose(self.link)
         return {name: np.array([*pose[:3], frames.yaw(pose)], np.float32)}, None

@@ -17,7 +17,7 @@ class Width(Sensor):
         """One number [m]."""
         return (Variable(name, (), (), "float32", "m", "vector"),)
 
-    def read(self, name: str, moment: Moment, state: None, rng: np.random.Generator) -> tuple[Readings, None]:
+    def read(self, name: str, moment: Moment, state: None) -> tuple[Readings, None]:
         """The sum of the fingers' positions."""
         joints = moment.snapshot.joints[self.of]
         opening = sum(joints.position[joints.names.index(j)] for j in self.joints)

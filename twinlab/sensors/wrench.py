@@ -17,6 +17,6 @@ class Wrench(Sensor):
         labels = ("fx", "fy", "fz", "tx", "ty", "tz")
         return (Variable(name, (f"{name}_axis",), (6,), "float32", "N N N N m N m N m", "vector", labels=labels),)
 
-    def read(self, name: str, moment: Moment, state: None, rng: np.random.Generator) -> tuple[Readings, None]:
+    def read(self, name: str, moment: Moment, state: None) -> tuple[Readings, None]:
         """The constraint force that the solver found in the last physics step."""
         return {name: moment.world.reaction(self.link).astype(np.float32)}, None

@@ -1,44 +1,20 @@
 """The physics: the only module that imports pybullet. Names in, arrays out; one client, one clock."""
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from twinlab import frames, meshes
-from twinlab.errors import MeshError, WorldError, did_you_mean
+from twinlab import frames
+from twinlab.errors import MeshError, WorldError
 from twinlab.robots import check_robot, quiet
 from twinlab.snapshot import Contacts, Joints, Piece, Snapshot, Visual
+from twinlab.world._kept import Body, Saved, Surface, known
+from twinlab.world._shapes import collision, visuals
 
 with quiet():  # PyBullet tells its build time on stderr, which notebooks would show
     import pybullet
     import pybullet_data
-
-
-@dataclass
-class _Body:
-    """What the world keeps of a body."""
-
-    number: int
-    index: int  # place in `Snapshot.bodies`
-    first: int  # place of its base in `Snapshot.links`
-    links: tuple[str, ...]
-    joints: tuple[int, ...] = ()  # PyBullet's indices of the moving joints
-    names: tuple[str, ...] = ()  # names of the moving joints
-    inertial: np.ndarray | None = None  # the base's centre of mass in its link frame
-
-
-@dataclass
-class _Surface:
-    """What the world keeps of a moving surface."""
-
-    number: int
-    home: np.ndarray
-    velocity: tuple[float, ...]
-    speed: float
-    travel: float
 
 
 class World:
@@ -58,7 +34,7 @@ class World:
         if not pybullet.isNumpyEnabled():
             raise WorldError("this PyBullet was built without NumPy; install the wheel: pip install pybullet==3.2.7")
         self._step, self._substeps, self._iterations, self._gravity = step, substeps, iterations, gravity
-        self._bodies: dict[str, _Body] = {}
+        self._bodies: dict[str, Body] = {}
         self.reset()
 
     def __enter__(self) -> "World":
@@ -88,7 +64,7 @@ class World:
         self._bodies = {}
         self._links: list[str] = []
         self._visuals: tuple[Visual, ...] = ()
-        self._surfaces: dict[str, _Surface] = {}
+        self._surfaces: dict[str, Surface] = {}
 
     @property
     def timestep(self) -> float:
@@ -128,17 +104,20 @@ class World:
         """
         number = pybullet.createMultiBody(
             baseMass=mass,
-            baseCollisionShapeIndex=self._solid(pieces[0]) if len(pieces) == 1 else self._boxes(name, pieces),
+            baseCollisionShapeIndex=collision(name, pieces, self.client),
             basePosition=pose[:3],
             baseOrientation=pose[3:],
             physicsClientId=self.client,
         )
         body = self._register(name, number, ())
+        body.mass = mass
         pybullet.changeDynamics(
             number, -1, lateralFriction=friction, rollingFriction=rolling, spinningFriction=rolling,
             physicsClientId=self.client,
         )  # fmt: skip
-        self._visuals += tuple(Visual(body.first, body.index, p.solid.mesh, p.pose, p.colour) for p in pieces)
+        self._visuals += tuple(
+            Visual(body.first, body.index, p.solid.mesh, p.pose, p.colour, p.gloss, p.texture) for p in pieces
+        )
 
     def load(self, name: str, file: str, pose: np.ndarray, faces: int = 1500) -> None:
         """Load a robot from a URDF file and fix its base.
@@ -168,7 +147,7 @@ class World:
         body.inertial = np.array([*info[3], *info[4]])
         for j in range(len(infos)):
             pybullet.enableJointForceTorqueSensor(number, j, True, self.client)
-        self._visuals += tuple(self._drawn(body, faces))
+        self._visuals += tuple(visuals(number, body.index, body.first, faces, self.client))
 
     def pad(self, name: str, links: Sequence[str], friction: float, rolling: float) -> None:
         """Give links of a robot rough pads: Coulomb friction coefficient, and spinning friction coefficient [m]."""
@@ -198,22 +177,22 @@ class World:
         """Make a body's surface move at a velocity (3,) [m/s] while the body itself stays where it is."""
         travel = self._surfaces[name].travel if name in self._surfaces else 0.0
         speed = float(np.linalg.norm(velocity))
-        self._surfaces[name] = _Surface(self._body(name).number, self.pose(name), tuple(velocity), speed, travel)
+        self._surfaces[name] = Surface(self._body(name).number, self.pose(name), tuple(velocity), speed, travel)
 
     def travel(self, name: str) -> tuple[float, float]:
         """How far a moving surface has run since reset [m], and its speed [m/s]."""
-        surface = self._surfaces[_known("moving surface", name, self._surfaces)]
+        surface = self._surfaces[known("moving surface", name, self._surfaces)]
         return surface.travel, surface.speed
 
     def surface_velocity(self, name: str) -> tuple[float, ...]:
         """The velocity (3,) [m/s] of a moving surface."""
-        return self._surfaces[_known("moving surface", name, self._surfaces)].velocity
+        return self._surfaces[known("moving surface", name, self._surfaces)].velocity
 
     def place(self, name: str, pose: np.ndarray, mass: float | None = None) -> None:
         """Put a body at a pose (7,) at rest, and give it another mass [kg] if one is given."""
         number = self._body(name).number
         if mass is not None:
-            pybullet.changeDynamics(number, -1, mass=mass, physicsClientId=self.client)
+            self._weigh(name, mass)
         pybullet.resetBasePositionAndOrientation(number, pose[:3], pose[3:], self.client)
         pybullet.resetBaseVelocity(number, (0, 0, 0), (0, 0, 0), self.client)
 
@@ -278,6 +257,35 @@ class World:
         )  # fmt: skip
         return np.array(found)
 
+    # ---- going back
+
+    def save(self) -> Saved:
+        """The state of now, kept by PyBullet until `forget` or the next reset (400 KiB of memory each)."""
+        self._check_open()
+        masses = {name: body.mass for name, body in self._bodies.items() if body.mass is not None}
+        surfaces = {name: (one.velocity, one.travel) for name, one in self._surfaces.items()}
+        return Saved(pybullet.saveState(physicsClientId=self.client), self.steps, masses, surfaces)
+
+    def restore(self, saved: Saved) -> None:
+        """Bring a state back: poses, velocities, contacts, masses, moving surfaces, the clock.
+
+        Motors must be driven anew before the next step, as a cell's bodies do.
+        """
+        self._check_open()
+        for name, mass in saved.masses.items():
+            if self._bodies[name].mass != mass:
+                self._weigh(name, mass)
+        pybullet.restoreState(stateId=saved.number, physicsClientId=self.client)
+        for name, (velocity, travel) in saved.surfaces.items():
+            self.surface(name, np.array(velocity))
+            self._surfaces[name].travel = travel
+        self.steps = saved.steps
+
+    def forget(self, saved: Saved) -> None:
+        """Give back the memory that a saved state takes."""
+        self._check_open()
+        pybullet.removeState(saved.number, physicsClientId=self.client)
+
     # ---- looking
 
     def pose(self, link: str) -> np.ndarray:
@@ -312,7 +320,29 @@ class World:
         by_number = {b.number: n for n, b in self._bodies.items()}
         own = [name if p[3] < 0 else f"{name}/{body.links[p[3]]}" for p in points]
         force, depth = np.array([p[9] for p in points]), np.array([-p[8] for p in points])
-        return Contacts(tuple(own), tuple(by_number[p[2]] for p in points), force, depth)
+        at, normals = (np.array([p[i] for p in points]).reshape(-1, 3) for i in (5, 7))
+        return Contacts(tuple(own), tuple(by_number[p[2]] for p in points), force, depth, at, normals)
+
+    def velocity(self, link: str) -> np.ndarray:
+        """Linear [m/s] and angular [rad/s] velocity (6,) of a body's or link's frame, in the world's axes."""
+        name, _, part = link.partition("/")
+        body = self._body(name)
+        if not part:
+            linear, angular = pybullet.getBaseVelocity(body.number, self.client)
+            return np.array([*linear, *angular])
+        state = pybullet.getLinkState(body.number, self._link(body, part), True, True, self.client)
+        angular = np.array(state[7])  # PyBullet tells the velocity of the centre of mass
+        return np.concatenate([state[6] + np.cross(angular, np.subtract(state[4], state[0])), angular])
+
+    def hits(self, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+        """What rays from (ray, 3) to (ray, 3) [m] first hit: at which share of their length (1 for nothing), and whom.
+
+        Names are those of bodies, "" for nothing.
+        """
+        self._check_open()
+        found = pybullet.rayTestBatch(starts, ends, physicsClientId=self.client)
+        by_number = {b.number: n for n, b in self._bodies.items()} | {-1: ""}
+        return np.array([hit[2] for hit in found]), tuple(by_number[hit[0]] for hit in found)
 
     def rays(self, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
         """Where rays from (ray, 3) to (ray, 3) [m] first hit, as a share of their length; 1 where nothing is hit."""
@@ -339,62 +369,25 @@ class World:
         if self.client < 0:
             raise WorldError("this world is closed; nothing in it can be reached any more, make a new one")
 
-    def _body(self, name: str) -> _Body:
+    def _weigh(self, name: str, mass: float) -> None:
+        body = self._body(name)
+        pybullet.changeDynamics(body.number, -1, mass=mass, physicsClientId=self.client)
+        body.mass = mass
+
+    def _body(self, name: str) -> Body:
         self._check_open()
-        return self._bodies[_known("body", name, self._bodies)]
+        return self._bodies[known("body", name, self._bodies)]
 
-    def _link(self, body: _Body, link: str) -> int:
-        return body.links.index(_known("link", link, body.links))
+    def _link(self, body: Body, link: str) -> int:
+        return body.links.index(known("link", link, body.links))
 
-    def _joint(self, body: _Body, joint: str) -> int:
-        return body.joints[body.names.index(_known("joint", joint, body.names))]
+    def _joint(self, body: Body, joint: str) -> int:
+        return body.joints[body.names.index(known("joint", joint, body.names))]
 
-    def _register(self, name: str, number: int, links: tuple[str, ...]) -> _Body:
+    def _register(self, name: str, number: int, links: tuple[str, ...]) -> Body:
         if name in self._bodies:
             raise WorldError(f"two bodies are called {name!r}; give each a name of its own")
-        body = _Body(number, len(self._bodies), len(self._links), links)
+        body = Body(number, len(self._bodies), len(self._links), links)
         self._bodies[name] = body
         self._links += [name, *(f"{name}/{link}" for link in links)]
         return body
-
-    def _solid(self, piece: Piece) -> int:
-        solid, client = piece.solid, self.client
-        at: dict[str, Any] = {"collisionFramePosition": piece.pose[:3], "collisionFrameOrientation": piece.pose[3:]}
-        if solid.form == "box":
-            half = [edge / 2 for edge in solid.size]
-            return pybullet.createCollisionShape(pybullet.GEOM_BOX, halfExtents=half, physicsClientId=client, **at)
-        if solid.form == "cylinder":
-            at |= dict(zip(("radius", "height"), solid.size, strict=True))
-            return pybullet.createCollisionShape(pybullet.GEOM_CYLINDER, physicsClientId=client, **at)
-        points = np.unique(solid.mesh.vertices, axis=0).tolist()
-        return pybullet.createCollisionShape(pybullet.GEOM_MESH, vertices=points, physicsClientId=client, **at)
-
-    def _boxes(self, name: str, pieces: Sequence[Piece]) -> int:
-        if any(p.solid.form != "box" for p in pieces):
-            raise WorldError(f"{name}: several pieces in one body are boxes only; give each other solid a body")
-        return pybullet.createCollisionShapeArray(
-            shapeTypes=[pybullet.GEOM_BOX] * len(pieces),
-            halfExtents=[[edge / 2 for edge in p.solid.size] for p in pieces],
-            collisionFramePositions=[p.pose[:3].tolist() for p in pieces],
-            collisionFrameOrientations=[p.pose[3:].tolist() for p in pieces],
-            physicsClientId=self.client,
-        )
-
-    def _drawn(self, body: _Body, faces: int) -> list[Visual]:
-        found = []
-        for shape in pybullet.getVisualShapeData(body.number, physicsClientId=self.client):
-            link, form, scale, file, position, turn, colour = shape[1:8]
-            if form != pybullet.GEOM_MESH:
-                continue
-            mesh = meshes.cached(file.decode(), faces=faces)
-            if scale != (1.0, 1.0, 1.0):
-                mesh = meshes.Mesh(mesh.vertices * np.float32(scale), mesh.faces, mesh.colours)
-            found.append(Visual(body.first + 1 + link, body.index, mesh, np.array([*position, *turn]), colour[:3]))
-        return found
-
-
-def _known(what: str, name: str, known: Collection[str]) -> str:
-    """The name, if there is something of that name."""
-    if name not in known:
-        raise WorldError(f"no {what} {name!r}; there are {list(known)}.{did_you_mean(name, known)}")
-    return name

@@ -126,14 +126,15 @@ def test_what_is_too_bright_is_cut_and_loses_its_noise():
 
 
 @pytest.mark.parametrize("effect", ["shot", "read", "pattern"])
-def test_switching_one_noise_off_leaves_the_others_draws_as_they_were(effect):
-    less = electrons(shots(flat(150), Rgb(off=(effect,), read_noise=40, unevenness=0.02), seed=3), Rgb())[0]
-    full = electrons(shots(flat(150), Rgb(read_noise=40, unevenness=0.02), seed=3), Rgb())[0]
-    alone = electrons(
-        shots(flat(150), Rgb(off=tuple(e for e in QUIET if e != effect), read_noise=40, unevenness=0.02), seed=3), Rgb()
-    )[0]
-    # What the others add is the same with and without it, so that the difference is what it gives alone.
-    assert np.corrcoef((full - less).ravel(), alone.ravel())[0, 1] > 0.9
+def test_switching_one_noise_off_leaves_the_draws_as_they_were(effect):
+    """So what an effect costs is measured without the luck of another draw."""
+    loud = {"read_noise": 40, "unevenness": 0.02}
+    full = electrons(shots(flat(150), Rgb(**loud), seed=3), Rgb())[0]
+    less = electrons(shots(flat(150), Rgb(off=(effect,), **loud), seed=3), Rgb())[0]
+    other = electrons(shots(flat(150), Rgb(off=(effect,), **loud), seed=4), Rgb())[0]
+    assert (full != less).any()
+    assert np.corrcoef(full.ravel(), less.ravel())[0, 1] > 0.6
+    assert abs(np.corrcoef(full.ravel(), other.ravel())[0, 1]) < 0.03  # 30,000 pixels
 
 
 def test_the_automatic_brings_a_dark_and_a_bright_view_to_the_same_brightness():

@@ -11,11 +11,12 @@ from twinlab.renderers import Frame
 from twinlab.snapshot import Visual
 
 _STILL = 1e-6  # a link that moved and turned less than this between two samples stands still [m, rad]
+_ROWS = 48  # rows on which the flow is computed, about; it is as smooth as the surfaces are
 
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """Where everything was when the last picture was taken.
+    """Where everything was when a picture was taken.
 
     Attributes:
         time: when [s].
@@ -29,66 +30,75 @@ class Seen:
 
 
 def flow(
-    frame: Frame, lens: Intrinsics, visuals: tuple[Visual, ...], before: Seen, now: Seen
-) -> tuple[np.ndarray, float]:
-    """The velocity of what each pixel shows, in the picture, and the highest one.
+    frame: Frame, lens: Intrinsics, visuals: tuple[Visual, ...], before: Seen, now: Seen, reach: float
+) -> np.ndarray | None:
+    """The velocity of what each pixel shows, in the picture.
 
-    Every link is taken as rigid and as moving evenly since the last picture.
+    Every link is taken as rigid and as moving evenly since the last picture. What stands still beside something that
+    moves takes its velocity within the way that this goes in `reach`, so that an edge is smeared to both of its sides.
 
     Args:
         frame: the picture of now.
         lens: of the camera that drew it.
         visuals: what is drawn, for the link of each.
         before, now: where everything was, and is.
+        reach: the time for which the flow is wanted, such as the exposure [s].
 
     Returns:
-        Columns and rows per second, float32 (height, width, 2) [px/s], 0 where nothing is or moves, and the largest
-        magnitude [px/s].
+        Columns and rows per second, float32 (height, width, 2) [px/s], 0 where nothing is or moves; None if nothing
+        moves further than a third of a pixel within `reach`, which shows nowhere.
     """
-    out = np.zeros((*frame.depth.shape, 2), np.float32)
     span = now.time - before.time
-    if span <= 0 or before.links.shape != now.links.shape:
-        return out, 0.0
+    if span <= 0 or before.links.shape != now.links.shape or not visuals:
+        return None
     moved = (np.abs(now.links - before.links) > _STILL).any(axis=1)
     panned = bool((np.abs(now.camera - before.camera) > _STILL).any())
     if not (panned or moved.any()):
-        return out, 0.0
-    # Each visual belongs to a group that moved alike: its own link's, or group 0, which stands still in the world.
-    links = np.array([*(v.link if moved[v.link] else -1 for v in visuals), -2])
-    link = links[frame.visual]
-    focal, centre = np.array((lens.fx, lens.fy), np.float32), np.array((lens.cx, lens.cy), np.float32)
-    for one in np.unique(link):
-        if one == -2 or (one == -1 and not panned):
-            continue
-        rows, columns = np.nonzero(link == one)
-        pixel = np.stack([columns, rows], axis=-1).astype(np.float32)
-        z = frame.depth[rows, columns, None]
-        points = np.concatenate([(pixel - centre) / focal * z, z], axis=-1)
-        back = frames.compose(frames.inverse(before.camera), _carried(one, before.links, now.links, now.camera))
-        matrix = frames.matrix(back).astype(np.float32)
-        past = points @ matrix[:3, :3].T + matrix[:3, 3]
-        was = past[:, :2] / np.maximum(past[:, 2:], 1e-3) * focal + centre
-        out[rows, columns] = (pixel - was) / np.float32(span)
-    return out, float(np.sqrt((out**2).sum(axis=-1).max()))
+        return None
+    stride = max(1, frame.depth.shape[0] // _ROWS)
+    visual, depth = frame.visual[::stride, ::stride], frame.depth[::stride, ::stride]
+    speed = _speed(visual, depth, stride, lens, _back(visuals, moved, before, now)) / np.float32(span)
+    fastest = np.hypot(*speed)
+    most = float(fastest.max()) * reach
+    if most < 1 / 3:
+        return None
+    speed = _spread(np.stack(list(speed), axis=-1), (fastest == 0).astype(np.uint8), most / stride + 0.5)
+    return speed if stride == 1 else cv2.resize(speed, frame.depth.shape[::-1], interpolation=cv2.INTER_NEAREST)
 
 
-def spread(speed: np.ndarray, reach: float) -> np.ndarray:
-    """The flow where what stands still beside something that moves, up to `reach` [px] away, takes its velocity.
+def _back(visuals: tuple[Visual, ...], moved: np.ndarray, before: Seen, now: Seen) -> np.ndarray:
+    """For each visual what brings a point from the camera's frame of now to that of before, float32 (visual, 3, 4)."""
+    eye = frames.inverse(before.camera)
+    still = frames.matrix(frames.compose(eye, now.camera))
+    own = np.broadcast_to(still, (len(moved), 4, 4)).copy()
+    if moved.any():
+        carried = frames.compose(before.links[moved], frames.inverse(now.links[moved]))
+        own[moved] = frames.matrix(eye) @ frames.matrix(carried) @ frames.matrix(now.camera)
+    return own[[v.link for v in visuals], :3].astype(np.float32)
 
-    So an edge is smeared and leans to both of its sides.
-    """
-    still = (speed == 0).all(axis=-1).astype(np.uint8)
-    if still.all() or not still.any():
+
+def _speed(visual: np.ndarray, depth: np.ndarray, stride: int, lens: Intrinsics, back: np.ndarray) -> np.ndarray:
+    """By how many columns and rows each pixel moved since before, float32 (2, row, column) [px]."""
+    rows, columns = np.indices(visual.shape, np.float32) * np.float32(stride)
+    hit = visual >= 0
+    z = np.where(hit, depth, np.float32(1))
+    fx, fy, cx, cy = (np.float32(value) for value in (lens.fx, lens.fy, lens.cx, lens.cy))
+    x, y = (columns - cx) / fx * z, (rows - cy) / fy * z
+    m = np.take(np.ascontiguousarray(back.reshape(-1, 12).T), visual, axis=1)
+    deep = np.maximum(m[8] * x + m[9] * y + m[10] * z + m[11], np.float32(1e-3))
+    across = columns - ((m[0] * x + m[1] * y + m[2] * z + m[3]) / deep * fx + cx)
+    down = rows - ((m[4] * x + m[5] * y + m[6] * z + m[7]) / deep * fy + cy)
+    out = np.stack([across, down])
+    out[:, ~hit | ((np.abs(across) < 1e-3) & (np.abs(down) < 1e-3))] = 0
+    return out
+
+
+def _spread(speed: np.ndarray, still: np.ndarray, reach: float) -> np.ndarray:
+    """The flow (row, column, 2) where still pixels within `reach` [px] of moving ones take their velocity."""
+    if not still.any():
         return speed
     distance, label = cv2.distanceTransformWithLabels(still, cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL)
-    rows, columns = np.nonzero(still == 0)
+    moving = still == 0
     velocity = np.zeros((label.max() + 1, 2), np.float32)
-    velocity[label[rows, columns]] = speed[rows, columns]
+    velocity[label[moving]] = speed[moving]
     return np.where((distance <= reach)[..., None], velocity[label], np.float32(0))
-
-
-def _carried(link: int, before: np.ndarray, now: np.ndarray, camera: np.ndarray) -> np.ndarray:
-    """Where the camera's frame of now would have been if it were fixed to a link (-1 for the world)."""
-    if link < 0:
-        return camera
-    return frames.compose(frames.compose(before[link], frames.inverse(now[link])), camera)

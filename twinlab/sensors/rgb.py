@@ -1,5 +1,6 @@
 """A colour camera: exposure, motion blur, rolling shutter, lens distortion, and the noise of its sensor (EMVA 1288)."""
 
+import functools
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,7 +11,7 @@ from pydantic import Field
 from twinlab.cameras import Mounted
 from twinlab.readings import Readings, Variable
 from twinlab.sensors import Draw, Moment, Sensor
-from twinlab.sensors._flow import Seen, flow, spread
+from twinlab.sensors._flow import Seen, flow
 
 _PHOTONS = 4090.0  # of 555 nm that one lux brings per second and µm²: 1 lx = 1/683 W/m², 3.58e-19 J each
 _LEVELS = 4096  # steps of the table that turns linear light into sRGB
@@ -132,22 +133,21 @@ class Rgb(Sensor):
     ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray] | None]:
         """Electrons (height, width, 3) after the pixels' own gains, shot noise and read noise."""
         shape = electrons.shape
-        dark: np.ndarray | None = None
-        if self.on("pattern") and (self.unevenness or self.dark_unevenness):
+        uneven = self.on("pattern") and bool(self.unevenness or self.dark_unevenness)
+        if uneven:
             if pattern is None:
                 gain, dark = draw("pattern").standard_normal((2, *shape), np.float32)
                 pattern = 1 + np.float32(self.unevenness) * gain, np.float32(self.dark_unevenness) * dark
-            gain, dark = pattern
-            electrons *= gain
-        noise: np.ndarray | None = None
-        if self.on("shot"):
-            noise = np.sqrt(electrons)
-            noise *= draw("shot").standard_normal(shape, np.float32)
-        if self.on("read") and self.read_noise:
-            electrons += np.float32(self.read_noise) * draw("read").standard_normal(shape, np.float32)
-        for more in (noise, dark):
-            if more is not None:
-                electrons += more
+            electrons *= pattern[0]
+        # The sum of two independent normal variables is drawn at once, from the stream of whichever is on.
+        shot, read = self.on("shot"), self.read_noise if self.on("read") else 0.0
+        if shot or read:
+            variance = electrons + np.float32(read**2) if shot else np.full(shape, read**2, np.float32)
+            np.sqrt(variance, out=variance)
+            variance *= draw("noise").standard_normal(shape, np.float32)
+            electrons += variance
+        if uneven and pattern is not None:
+            electrons += pattern[1]
         return electrons, pattern
 
     def _light(
@@ -166,28 +166,27 @@ class Rgb(Sensor):
         light = _LINEAR[frame.rgb if margin else clean]
         size = (mounted.lens.height, mounted.lens.width)
         wide = mounted.widened(margin).lens
-        speed, most = np.zeros((1, 1, 2), np.float32), 0.0
-        if before is not None and now is not None:
-            speed, most = flow(frame, wide, moment.snapshot.visuals, before, now)
         row_time = self.row_time if self.on("shutter") else 0.0
-        smear = most * time if self.on("blur") else 0.0
-        shift = most * row_time * size[0]
-        if not bends and max(smear, shift) < 0.3:  # less than a third of a pixel shows nowhere
+        reach = max(time if self.on("blur") else 0.0, row_time * size[0])
+        speed = None
+        if before is not None and now is not None and reach:
+            speed = flow(frame, wide, moment.snapshot.visuals, before, now, reach)
+        if speed is None and not bends:
             return light
         at = mounted.camera.source() + np.float32(margin) if bends else _grid(*size)
-        if most:
-            speed = spread(speed, 0.5 + max(smear, shift))
-        if margin:
+        if speed is None:
+            return _moved(light, at, cv2.INTER_LINEAR)
+        if bends:
             speed = _moved(speed, at, cv2.INTER_NEAREST)
+        smear = float(np.abs(speed).max()) * (time if self.on("blur") else 0.0)
         taps = int(np.clip(np.ceil(smear) + 1, 1, _TAPS))
-        moments = time * ((np.arange(taps) + 0.5) / taps - 0.5) if self.on("blur") else np.zeros(1)
         late = row_time * (np.arange(size[0], dtype=np.float32) - size[0] / 2)[:, None, None]
         total = np.zeros((*size, 3), np.float32)
-        for offset in moments:
-            # What is here at the moment of exposure was, in the picture of now, further along its way.
-            source = at - speed * (late + np.float32(offset)) if most else at
-            total += _moved(light, source, cv2.INTER_LINEAR)
-        return total / len(moments)
+        for tap in range(taps):
+            # What is here at this moment of the exposure is, in the picture of now, further along its way.
+            offset = time * ((tap + 0.5) / taps - 0.5) if taps > 1 else 0.0
+            total += _moved(light, at - speed * (late + np.float32(offset)), cv2.INTER_LINEAR)
+        return total / np.float32(taps)
 
 
 def _moved(picture: np.ndarray, source: np.ndarray, how: int) -> np.ndarray:
@@ -195,6 +194,7 @@ def _moved(picture: np.ndarray, source: np.ndarray, how: int) -> np.ndarray:
     return np.asarray(cv2.remap(picture, source[..., 0], source[..., 1], how, borderMode=cv2.BORDER_REPLICATE))
 
 
+@functools.lru_cache(maxsize=32)
 def _grid(height: int, width: int) -> np.ndarray:
     u, v = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     return np.stack([u, v], axis=-1)

@@ -6,9 +6,10 @@ import pytest
 from twinlab import rooms
 from twinlab.cell import Cell
 from twinlab.episodes import record
-from twinlab.errors import SceneError
+from twinlab.errors import CellError, SceneError
 from twinlab.faults import Course, course
 from twinlab.faults.bias import Bias
+from twinlab.faults.slip import Slip
 from twinlab.scene import SceneSpec
 from twinlab.sensing import stream
 
@@ -258,6 +259,44 @@ def test_faults_compose(blind):
     )
     assert both["fault_level"].attrs["labels"] == ["a", "b", "c"]
     assert float(both["encoder"][30, 1]) == pytest.approx(0.05 + 0.3, abs=1e-5)
+
+
+def test_a_fault_is_scheduled_from_python_as_the_scene_would_declare_it(blind):
+    slip = Slip(of="belt", onset=1.0, duration=1.0, share=0.4)
+    assert blind.change({"faults.trouble": slip}) == troubled(blind, trouble=table("slip", share=0.4))
+    assert blind.change({"faults": {"trouble": slip}}).faults == {"trouble": slip}
+
+
+def test_a_fault_can_be_triggered_while_the_line_runs_and_leaves_the_same_truth(blind):
+    waiting = troubled(blind, trouble=table("slip", chance=0.0))
+    with Cell(waiting) as cell:
+        cell.reset(0)
+        levels = []
+        for tick in range(50):
+            if tick == 10:
+                cell.trigger("trouble")
+            cell.step({})
+            levels.append(float(cell.truth["fault_level"][0]))
+        told = [(e.kind, e.item, e.place, pytest.approx(e.time, abs=0.05)) for e in cell.events if e.item == "trouble"]
+    assert levels == [0.0] * 10 + [1.0] * 20 + [0.0] * 20
+    assert told == [("fault", "trouble", "belt", 0.5), ("recovered", "trouble", "belt", 1.55)]
+
+
+def test_a_sensors_fault_that_is_triggered_acts_on_its_values(blind):
+    with Cell(troubled(blind, trouble=table("bias", size=0.5, chance=0.0))) as cell:
+        before = cell.reset(0)["tcp"]
+        cell.trigger("trouble")
+        assert cell.step({})["tcp"] == pytest.approx(before + 0.5, abs=0.002)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("truoble", "Did you mean 'trouble'"), ("mixed", "cannot begin later; set its onset")]
+)
+def test_what_cannot_be_triggered_is_an_error(blind, name, said):
+    with Cell(troubled(blind, trouble=table("slip"), mixed=table("wrong_part"))) as cell:
+        with pytest.raises(CellError, match=said):
+            cell.trigger(name)
+        assert not [e for e in cell.events if e.kind == "fault"]
 
 
 # ---- what does not fit

@@ -11,6 +11,7 @@ from twinlab.bodies import Actuator, Body
 from twinlab.cameras import Mounted
 from twinlab.errors import ActionError, CellError, did_you_mean
 from twinlab.events import Event, Item
+from twinlab.faults import Course
 from twinlab.readings import Readings, Variable, check
 from twinlab.renderers import Caster, Frame, Hits, View
 from twinlab.scene import SceneSpec
@@ -102,7 +103,7 @@ class Cell:
         self._events: list[Event] = []
         self._progress: Any = None
         self._told = -1.0
-        self._sick = {name: failing.on(self._faults, "sensor", name) for name in self._sensors}
+        self._sick = self._sickness()
         moment = self._moment()
         tick = self.spec.physics.tick
         self._channels: dict[str, Channel] = begin(self._sensors, moment, seed, tick, self._sick)
@@ -145,6 +146,20 @@ class Cell:
                 self._due = due(self._sensors, self._channels)
         self._fail()
         return self._look(moment or self._moment())
+
+    def trigger(self, fault: str) -> None:
+        """Let one of the scene's faults begin now, for its duration; `chance = 0` there leaves it to this call.
+
+        Args:
+            fault: its name. What a reset plans for the whole episode, such as wrong parts, cannot be triggered.
+
+        Raises:
+            CellError: no such fault, or it cannot begin later.
+        """
+        self._check_open()
+        self._faults = failing.triggered(self._faults, fault, self.time)
+        self._sick = self._sickness()
+        self._events.append(Event(self.time, "fault", fault, self.spec.faults[fault].of))
 
     @property
     def time(self) -> float:
@@ -196,6 +211,10 @@ class Cell:
         if self._caster is None:
             self._caster = rooms.build("renderers", "raycast").open()
         return self._caster.cast(snapshot, starts, directions)
+
+    def _sickness(self) -> dict[str, tuple[Course, ...]]:
+        """Sensor → its faults in this episode."""
+        return {name: failing.on(self._faults, "sensor", name) for name in self._sensors}
 
     def _fail(self) -> None:
         """Tell which faults came and went since the last tick, and let them act on the bodies."""

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from twinlab import frames
 from twinlab.cameras import Mounted
+from twinlab.errors import CellError, did_you_mean
 from twinlab.events import Event, Item
 from twinlab.faults import Course, Fault, course
 from twinlab.readings import Readings, Variable
@@ -26,6 +27,24 @@ _Model = TypeVar("_Model", bound=BaseModel)
 def courses(faults: Mapping[str, Fault], seed: int) -> Courses:
     """The faults in the episode of a seed, in the order of the scene."""
     return tuple(course(name, fault, seed, stream(seed, name)) for name, fault in faults.items())
+
+
+def triggered(every: Courses, name: str, time: float) -> Courses:
+    """All faults, of which the one of a name begins at a time [s].
+
+    Raises:
+        CellError: there is no such fault, or it changes what a reset plans.
+    """
+    known = [c.name for c in every]
+    if name not in known:
+        raise CellError(f"no fault {name!r} to trigger; there are {known}.{did_you_mean(name, known)}")
+    one = every[known.index(name)]
+    if one.fault.planned:
+        raise CellError(
+            f"fault {name!r} changes what a reset plans for the whole episode and cannot begin later; set its onset: "
+            f'spec.change({{"faults.{name}.onset": 5}})'
+        )
+    return tuple(replace(c, start=time) if c is one else c for c in every)
 
 
 def on(every: Courses, target: str, of: str = "") -> Courses:

@@ -87,10 +87,11 @@ class SceneSpec(BaseModel):
         return out | {"task": _table(self.task)}
 
     def change(self, changes: Mapping[str, Any]) -> "SceneSpec":
-        """The same line with other values: `spec.change({"belt.speed": 0.2})`.
+        """The same line with other values: `spec.change({"belt.speed": 0.2, "faults.slip": Slip(of="belt")})`.
 
         Args:
-            changes: "table.key", "table.name.key" or, as names differ, "name.key" → value.
+            changes: "table.key", "table.name.key" or, as names differ, "name.key" → value; a whole table is a mapping
+                or an object such as a sensor or a fault.
 
         Raises:
             SceneError: no such key, or a value that does not fit.
@@ -107,7 +108,7 @@ class SceneSpec(BaseModel):
                 table = table[part]
             if not isinstance(table, dict):
                 raise SceneError(f"{self.name}: no {path!r} to change; {'.'.join(way)!r} is {table!r} and no table")
-            table[key] = value
+            table[key] = _plain(value)
         return _build(tables, f"{self.name} with {dict(changes)}")
 
     def vary(self, share: float) -> "SceneSpec":
@@ -162,6 +163,15 @@ def read_scene(scene: str | Path) -> SceneSpec:
 
 def _table(part: Any) -> dict[str, Any]:
     return {"kind": type(part).__module__.rpartition(".")[2], **part.model_dump(mode="json")}
+
+
+def _plain(value: Any) -> Any:
+    """A value as it would stand in TOML; mappings may hold objects too."""
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, Body | Sensor | Fault | Task):
+        return _table(value)
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
 
 
 def _build(tables: Mapping[str, Any], where: str) -> SceneSpec:

@@ -25,18 +25,22 @@ class Fault(BaseModel, ABC):
     Attributes:
         target: what `of` names: a sensor, a camera, an actuator, a body, or nothing for the whole line.
         kinds: for a sensor: the kinds of variables that it can act on, () for all.
+        planned: whether it changes what a reset plans for the whole episode, so that it cannot be triggered later.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     target: ClassVar[Target]
     kinds: ClassVar[tuple[str, ...]] = ()
+    planned: ClassVar[bool] = False
     of: str = Field("", description="name of what fails")
     onset: float = Field(5.0, ge=0, description="when it begins [s]")
     spread: float = Field(0.0, ge=0, description="the onset varies by up to this either way, by the seed [s]")
     duration: float = Field(5.0, ge=0, description="from the onset to the begin of the recovery, 0 for ever [s]")
     rise: float = Field(0.0, ge=0, description="how long it takes to come fully, part of the duration [s]")
     recovery: float = Field(0.0, ge=0, description="how long it takes to go again [s]")
-    chance: float = Field(1.0, ge=0, le=1, description="share of the episodes in which it happens [1]")
+    chance: float = Field(
+        1.0, ge=0, le=1, description="share of the episodes in which it happens by itself, 0 if only triggered [1]"
+    )
 
     def misfit(self, fields: Collection[str], flaws: Collection[str]) -> str:
         """What about it does not fit the body that it names; "" if all does.

@@ -16,6 +16,7 @@ class DefectBurst(Fault):
     """Parts that come meanwhile are defective: a blunt tool upstream, a bad batch."""
 
     target: ClassVar[Target] = "body"
+    planned: ClassVar[bool] = True
     share: float = Field(0.8, gt=0, le=1, description="share of the parts at full level [1]")
     defect: str = Field("chipped", min_length=1, description="what is wrong with them, a word that the body knows")
 

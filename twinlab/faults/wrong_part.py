@@ -15,6 +15,7 @@ class WrongPart(Fault):
     """Parts that come meanwhile are of another kind than planned, in one property: a mixed-up box, a wrong pallet."""
 
     target: ClassVar[Target] = "body"
+    planned: ClassVar[bool] = True
     share: float = Field(1.0, gt=0, le=1, description="share of the parts at full level [1]")
 
     def items(

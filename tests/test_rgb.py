@@ -11,6 +11,7 @@ from twinlab.cameras import Camera, Mounted
 from twinlab.renderers import Frame
 from twinlab.renderers.raster import Raster
 from twinlab.sensors import Moment
+from twinlab.sensors._normal import normal
 from twinlab.sensors.rgb import _LINEAR, Rgb
 from twinlab.snapshot import Snapshot, Visual
 from twinlab.world import World
@@ -51,7 +52,7 @@ def shots(frame: Frame, rgb: Rgb, count: int = 1, seed: int = 0, camera: Mounted
     """So many pictures of the same view (count, height, width, 3)."""
     camera = camera or mounted(width=frame.rgb.shape[1], height=frame.rgb.shape[0])
     draw, state, out = Draws(seed), None, []
-    still = Snapshot(0.0, (), (), np.empty((0, 7)), (Visual(0, 0, None, frames.IDENTITY, (0, 0, 0)),), {})
+    still = Snapshot(0.0, ("a",), ("a",), frames.IDENTITY[None], (Visual(0, 0, None, frames.IDENTITY, (0, 0, 0)),), {})
     with World() as world:
         for _ in range(count):
             now = Moment(world, {"overhead": camera}, lambda: still, lambda *_: frame, None)
@@ -68,6 +69,22 @@ def electrons(pictures: np.ndarray, rgb: Rgb) -> np.ndarray:
 
 
 # ---- noise
+
+
+def test_normal_noise_has_the_moments_of_a_normal_distribution():
+    drawn = normal(np.random.default_rng(0), (1_000_001,)).astype(float)
+    # Standard errors at a million numbers: mean 0.001, variance 0.0014, kurtosis 0.005; neighbours 0.001.
+    assert drawn.mean() == pytest.approx(0, abs=0.004)
+    assert drawn.var() == pytest.approx(1, abs=0.006)
+    assert (drawn**4).mean() == pytest.approx(3, abs=0.04)
+    assert abs((drawn[1:] * drawn[:-1]).mean()) < 0.004
+    assert (np.abs(drawn) > 3).mean() == pytest.approx(0.0027, abs=0.0002)
+
+
+def test_normal_noise_repeats_under_the_same_seed_whatever_its_shape():
+    one = normal(np.random.default_rng(1), (3, 5))
+    assert one.dtype == np.float32
+    assert (one.ravel() == normal(np.random.default_rng(1), (15,))).all()
 
 
 def test_with_all_effects_off_the_picture_is_the_renderers():

@@ -296,9 +296,21 @@ def cached(path: str | Path, faces: int = 1500, tolerance: float = 0.002) -> Mes
     if not path.is_file():
         raise MeshError(f"no mesh file {str(path)!r}; put it there, or correct the path")
     content = hashlib.sha256(f"{_RECIPE} {path.suffix} {faces} {tolerance!r}".encode())
-    for file in (path, *_materials(path)):
-        content.update(hashlib.sha256(file.read_bytes()).digest())
+    digest, materials = _content(*_stamp(path))
+    for part in (digest, *(_content(*_stamp(file))[0] for file in materials)):
+        content.update(part)
     return _kept(content.hexdigest()[:32], path, faces, tolerance)
+
+
+def _stamp(file: Path) -> tuple[Path, int, int]:
+    state = file.stat()
+    return file, state.st_mtime_ns, state.st_size
+
+
+@functools.lru_cache(maxsize=4096)
+def _content(file: Path, changed: int, size: int) -> tuple[bytes, tuple[Path, ...]]:
+    """A file's digest and its materials; read again when its date or size is another, as at each reset of a line."""
+    return hashlib.sha256(file.read_bytes()).digest(), tuple(_materials(file))
 
 
 def cache_folder() -> Path:

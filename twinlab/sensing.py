@@ -6,6 +6,7 @@ was due: a lost sample leaves the value before it, marked as not valid and growi
 tick shows its last samples in a dimension of their own, each with its age and whether it came in this tick.
 """
 
+import math
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -44,7 +45,7 @@ class Clock:
 
     def taken(self, number: int) -> int:
         """The physics step at which a sample of a number is taken."""
-        return int(np.ceil((number + self.phase) / self.rate / self.step - 1e-6))
+        return math.ceil((number + self.phase) / self.rate / self.step - 1e-6)
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,11 +204,9 @@ def capture(sensors: Sensors, channels: Mapping[str, Channel], moment: Moment, f
         if sensor.steady and at > 0:
             out[name] = channel = replace(channel, state=sensor.advance(name, moment, channel.state))
         if channel.next <= at:
-            delay, lost, losing = _travel(sensor, channel)
-            channel = replace(channel, losing=losing, number=channel.number + 1)
+            delay, lost = _travel(sensor, channel)
             active = tuple(f for f in faults.get(name, ()) if f.level(moment.time) > 0)
-            seen = taken.of(moment)
-            out[name] = _sampled(name, sensor, channel, seen, delay, active, lost)
+            out[name] = _sampled(name, sensor, channel, taken.of(moment), delay, active, lost, 1)
     return out
 
 
@@ -290,9 +289,10 @@ def _sampled(
     delay: float,
     faults: tuple[Course, ...],
     lost: bool = False,
+    count: int = 0,
 ) -> Channel:
-    """The channel with one more sample on its way."""
-    at = moment.time
+    """The channel with one more sample on its way, and its number further by a count."""
+    at, losing, number = moment.time, lost, channel.number + count
     clean, state = sensor.read(name, moment, channel.state)
     values, state = sensor.measure(name, moment, clean, state, channel.streams)
     values = {n: _common(sensor, channel, i, v) for i, (n, v) in enumerate(values.items())}
@@ -304,28 +304,30 @@ def _sampled(
         lost, values = lost or given is None, values if given is None else dict(given)
     stamp = at + (sensor.clock_offset if sensor.on("clock") else 0.0)
     sample = Sample(values, clean if sensor.clean else {}, stamp, at + delay, lost)
-    return replace(channel, state=state, last=values, way=(*channel.way, sample), memory=memory)
+    way = (*channel.way, sample)
+    return replace(channel, state=state, last=values, way=way, memory=memory, losing=losing, number=number)
 
 
-def _travel(sensor: Sensor, channel: Channel) -> tuple[float, bool, bool]:
-    """How long a sample takes [s], whether it is lost, and whether the one after it is likely to be lost as well.
+def _travel(sensor: Sensor, channel: Channel) -> tuple[float, bool]:
+    """How long a sample takes [s], and whether it is lost.
 
     Losses come in bursts (Gilbert 1960): the chance to go on losing is 1 - 1/burst, the share of all is `dropout`.
     """
     late, luck = channel.timing.normal(), channel.timing.random()
     delay = max(0.0, channel.clock.latency + (sensor.jitter * late if sensor.on("jitter") else 0.0))
     if not (sensor.dropout and sensor.on("dropout")):
-        return delay, False, False
+        return delay, False
     begins = sensor.dropout / sensor.burst / (1 - sensor.dropout)
-    lost = bool(luck < (1 - 1 / sensor.burst if channel.losing else min(1.0, begins)))
-    return delay, lost, lost
+    return delay, bool(luck < (1 - 1 / sensor.burst if channel.losing else min(1.0, begins)))
 
 
 def _arrived(channel: Channel, now: float) -> Channel:
     """The channel after all that has arrived by now was taken in; what comes late behind a newer one is dropped."""
     here = [s for s in channel.way if s.due <= now + 1e-9]
+    if not here and (channel.clock.slots == 1 or not any(s.fresh for s in channel.shown)):
+        return channel
     way = tuple(s for s in channel.way if s.due > now + 1e-9)
-    old = tuple(replace(s, fresh=False) for s in channel.shown)
+    old = tuple(replace(s, fresh=False) if s.fresh else s for s in channel.shown)
     newest, overdue = old[-1].stamp if old else -np.inf, channel.overdue
     came: list[Sample] = []
     for sample in sorted(here, key=lambda s: s.stamp):

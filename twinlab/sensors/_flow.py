@@ -10,7 +10,8 @@ from twinlab.frames import Intrinsics
 from twinlab.renderers import Frame
 from twinlab.snapshot import Visual
 
-_STILL = 1e-6  # a link that moved and turned less than this between two samples stands still [m, rad]
+_STILL = 1e-6  # a camera that moved and turned less than this between two samples stands still [m, rad]
+_REACH = 1.0  # no point of a link is further than this from its frame [m]
 _ROWS = 48  # rows on which the flow is computed, about; it is as smooth as the surfaces are
 
 
@@ -51,13 +52,18 @@ def flow(
     span = now.time - before.time
     if span <= 0 or before.links.shape != now.links.shape or not visuals:
         return None
-    moved = (np.abs(now.links - before.links) > _STILL).any(axis=1)
-    panned = bool((np.abs(now.camera - before.camera) > _STILL).any())
-    if not (panned or moved.any()):
-        return None
     stride = max(1, frame.depth.shape[0] // _ROWS)
     visual, depth = frame.visual[::stride, ::stride], frame.depth[::stride, ::stride]
-    speed = _speed(visual, depth, stride, lens, _back(visuals, moved, before, now)) / np.float32(span)
+    links = np.array([v.link for v in visuals])
+    shown = links[np.bincount(visual.ravel() + 1, minlength=len(visuals) + 1)[1:] > 0]
+    change = now.links[shown] - before.links[shown]
+    panned = bool(np.abs(now.camera - before.camera).max() > _STILL)
+    # A link that turns by a small angle changes its quaternion by half of that.
+    way = np.linalg.norm(change[:, :3], axis=1) + 2 * _REACH * np.linalg.norm(change[:, 3:], axis=1)
+    widest = max(lens.fx, lens.fy) * float(way.max(initial=0.0)) * reach / span
+    if not panned and widest < float(depth.min()) / 3:
+        return None
+    speed = _speed(visual, depth, stride, lens, _back(links, before, now)) / np.float32(span)
     fastest = np.hypot(*speed)
     most = float(fastest.max()) * reach
     if most < 1 / 3:
@@ -66,15 +72,20 @@ def flow(
     return speed if stride == 1 else cv2.resize(speed, frame.depth.shape[::-1], interpolation=cv2.INTER_NEAREST)
 
 
-def _back(visuals: tuple[Visual, ...], moved: np.ndarray, before: Seen, now: Seen) -> np.ndarray:
-    """For each visual what brings a point from the camera's frame of now to that of before, float32 (visual, 3, 4)."""
-    eye = frames.inverse(before.camera)
-    still = frames.matrix(frames.compose(eye, now.camera))
-    own = np.broadcast_to(still, (len(moved), 4, 4)).copy()
-    if moved.any():
-        carried = frames.compose(before.links[moved], frames.inverse(now.links[moved]))
-        own[moved] = frames.matrix(eye) @ frames.matrix(carried) @ frames.matrix(now.camera)
-    return own[[v.link for v in visuals], :3].astype(np.float32)
+def _back(links: np.ndarray, before: Seen, now: Seen) -> np.ndarray:
+    """For each visual's link what brings a point from the camera's frame of now to that of before.
+
+    Returns:
+        float32 (visual, 3, 4).
+    """
+    old, new = frames.matrix(np.stack([before.links[links], now.links[links]]))
+    eye, camera = frames.matrix(np.stack([before.camera, now.camera]))
+    undone = new[:, :3, :3].transpose(0, 2, 1)
+    turn = old[:, :3, :3] @ undone
+    carried = np.zeros((len(links), 4, 4))
+    carried[:, :3, :3], carried[:, 3, 3] = turn, 1
+    carried[:, :3, 3] = old[:, :3, 3] - (turn @ new[:, :3, 3:])[..., 0]
+    return (np.linalg.inv(eye) @ carried @ camera)[:, :3].astype(np.float32)
 
 
 def _speed(visual: np.ndarray, depth: np.ndarray, stride: int, lens: Intrinsics, back: np.ndarray) -> np.ndarray:

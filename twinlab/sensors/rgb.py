@@ -12,6 +12,7 @@ from twinlab.cameras import Mounted
 from twinlab.readings import Readings, Variable
 from twinlab.sensors import Draw, Moment, Sensor
 from twinlab.sensors._flow import Seen, flow
+from twinlab.sensors._normal import normal
 
 _PHOTONS = 4090.0  # of 555 nm that one lux brings per second and µm²: 1 lx = 1/683 W/m², 3.58e-19 J each
 _LEVELS = 4096  # steps of the table that turns linear light into sRGB
@@ -109,8 +110,8 @@ class Rgb(Sensor):
         np.clip(electrons, 0, np.float32(self.full_well) if self.on("exposure") else None, out=electrons)
         electrons *= scale
         nxt = self._next(exposure, float(electrons.mean())) if self.auto else exposure
-        level = np.minimum(electrons * np.float32(_LEVELS - 1) + np.float32(0.5), _LEVELS - 1).astype(np.int16)
-        return {name: _SRGB[level]}, State(now, nxt, pattern)
+        level = (electrons * np.float32(_LEVELS - 1) + np.float32(0.5)).astype(np.int32)
+        return {name: _SRGB.take(level, mode="clip")}, State(now, nxt, pattern)
 
     def _white(self) -> float:
         """Electrons per second in a pixel that shows white."""
@@ -144,7 +145,7 @@ class Rgb(Sensor):
         if shot or read:
             variance = electrons + np.float32(read**2) if shot else np.full(shape, read**2, np.float32)
             np.sqrt(variance, out=variance)
-            variance *= draw("noise").standard_normal(shape, np.float32)
+            variance *= normal(draw("noise"), shape)
             electrons += variance
         if uneven and pattern is not None:
             electrons += pattern[1]
@@ -163,7 +164,7 @@ class Rgb(Sensor):
         bends = self.on("distortion") and any(mounted.camera.distortion)
         margin = mounted.camera.margin() if bends else 0
         frame = moment.picture(self.camera, margin)
-        light = _LINEAR[frame.rgb if margin else clean]
+        light = np.asarray(cv2.LUT(frame.rgb if margin else clean, _LINEAR))
         size = (mounted.lens.height, mounted.lens.width)
         wide = mounted.widened(margin).lens
         row_time = self.row_time if self.on("shutter") else 0.0

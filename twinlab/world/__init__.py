@@ -9,7 +9,7 @@ from twinlab import frames
 from twinlab.errors import MeshError, WorldError
 from twinlab.robots import check_robot, quiet
 from twinlab.snapshot import Contacts, Joints, Piece, Snapshot, Visual
-from twinlab.world._kept import Body, Saved, Surface, known
+from twinlab.world._kept import Body, Saved, Surface, known, touching
 from twinlab.world._shapes import collision, visuals
 
 with quiet():  # PyBullet tells its build time on stderr, which notebooks would show
@@ -75,6 +75,11 @@ class World:
     def time(self) -> float:
         """Time since reset [s]."""
         return self.steps * self._step
+
+    @property
+    def gravity(self) -> float:
+        """Acceleration of what falls, along z [m/s^2]."""
+        return self._gravity
 
     @property
     def bodies(self) -> tuple[str, ...]:
@@ -143,6 +148,7 @@ class World:
         body = self._register(name, number, tuple(i[12].decode() for i in infos))
         moving = [i for i in infos if i[2] != pybullet.JOINT_FIXED]
         body.joints, body.names = tuple(i[0] for i in moving), tuple(i[1].decode() for i in moving)
+        body.joint_of, body.limits = dict(zip(body.names, body.joints, strict=True)), tuple(i[8:10] for i in moving)
         info = pybullet.getDynamicsInfo(number, -1, self.client)
         body.inertial = np.array([*info[3], *info[4]])
         for j in range(len(infos)):
@@ -223,7 +229,7 @@ class World:
         joints = [self._joint(body, j) for j in targets]
         pybullet.setJointMotorControlArray(
             body.number, joints, pybullet.POSITION_CONTROL, targetPositions=list(targets.values()),
-            targetVelocities=[speeds[j] if speeds else 0.0 for j in targets],
+            targetVelocities=[speeds[j] for j in targets] if speeds else [0.0] * len(joints),
             positionGains=[gain / self._substeps] * len(joints), velocityGains=[1.0] * len(joints),
             forces=[forces[j] for j in targets], physicsClientId=self.client,
         )  # fmt: skip
@@ -247,7 +253,7 @@ class World:
         if body.inertial is not None:  # PyBullet solves in a frame at the base's centre of mass
             home = frames.compose(self.pose(name), body.inertial)
             pose = frames.compose(frames.inverse(home), pose)
-        limits = [pybullet.getJointInfo(body.number, j, self.client)[8:10] for j in body.joints]
+        limits = body.limits
         found = pybullet.calculateInverseKinematics(
             body.number, self._link(body, link), pose[:3], pose[3:],
             lowerLimits=[low for low, _ in limits], upperLimits=[high for _, high in limits],
@@ -314,14 +320,8 @@ class World:
 
     def contacts(self, name: str) -> Contacts:
         """What touches a body now; contacts between its own links are left out."""
-        body = self._body(name)
-        points = pybullet.getContactPoints(bodyA=body.number, physicsClientId=self.client)
-        points = [p for p in points if p[2] != body.number]
-        by_number = {b.number: n for n, b in self._bodies.items()}
-        own = [name if p[3] < 0 else f"{name}/{body.links[p[3]]}" for p in points]
-        force, depth = np.array([p[9] for p in points]), np.array([-p[8] for p in points])
-        at, normals = (np.array([p[i] for p in points]).reshape(-1, 3) for i in (5, 7))
-        return Contacts(tuple(own), tuple(by_number[p[2]] for p in points), force, depth, at, normals)
+        self._body(name)
+        return touching(name, self._bodies, pybullet.getContactPoints(physicsClientId=self.client))
 
     def velocity(self, link: str) -> np.ndarray:
         """Linear [m/s] and angular [rad/s] velocity (6,) of a body's or link's frame, in the world's axes."""
@@ -382,7 +382,7 @@ class World:
         return body.links.index(known("link", link, body.links))
 
     def _joint(self, body: Body, joint: str) -> int:
-        return body.joints[body.names.index(known("joint", joint, body.names))]
+        return body.joint_of[known("joint", joint, body.joint_of)]
 
     def _register(self, name: str, number: int, links: tuple[str, ...]) -> Body:
         if name in self._bodies:

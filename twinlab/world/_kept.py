@@ -1,11 +1,13 @@
 """What the world keeps of its bodies and surfaces, and how it looks up names."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from twinlab.errors import WorldError, did_you_mean
+from twinlab.snapshot import Contacts
 
 
 @dataclass
@@ -18,6 +20,8 @@ class Body:
     links: tuple[str, ...]
     joints: tuple[int, ...] = ()  # PyBullet's indices of the moving joints
     names: tuple[str, ...] = ()  # names of the moving joints
+    joint_of: dict[str, int] = field(default_factory=dict)  # name of a moving joint → PyBullet's index
+    limits: tuple[tuple[float, float], ...] = ()  # lowest and highest position of each moving joint [rad] or [m]
     inertial: np.ndarray | None = None  # the base's centre of mass in its link frame
     mass: float | None = None  # of a single rigid body [kg]
 
@@ -55,3 +59,27 @@ def known(what: str, name: str, there: Collection[str]) -> str:
     if name not in there:
         raise WorldError(f"no {what} {name!r}; there are {list(there)}.{did_you_mean(name, there)}")
     return name
+
+
+def touching(name: str, bodies: Mapping[str, Body], points: Sequence[Any]) -> Contacts:
+    """What touches a body, of all of PyBullet's contact points; contacts between its own links are left out.
+
+    PyBullet must be asked for all contacts: where it is asked for those of one body it turns the normals around so
+    that they fit, but not the friction. Both are what the second body does to the first.
+    """
+    body = bodies[name]
+    by_number = {b.number: n for n, b in bodies.items()}
+    own, others, numbers, vectors = [], [], [], []
+    for p in points:
+        if p[1] == p[2] or body.number not in (p[1], p[2]):
+            continue
+        first = p[1] == body.number
+        link, sign = p[3] if first else p[4], 1 if first else -1
+        own.append(name if link < 0 else f"{name}/{body.links[link]}")
+        others.append(by_number[p[2] if first else p[1]])
+        numbers.append((p[9], -p[8]))
+        along = [sign * (p[10] * a + p[12] * b) for a, b in zip(p[11], p[13], strict=True)]
+        vectors.append((p[5] if first else p[6], [sign * n for n in p[7]], along))
+    force, depth = np.array(numbers).reshape(-1, 2).T
+    at, normals, friction = np.array(vectors, float).reshape(-1, 3, 3).transpose(1, 0, 2)
+    return Contacts(tuple(own), tuple(others), force, depth, at, normals, friction)

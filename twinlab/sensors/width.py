@@ -8,8 +8,12 @@ from twinlab.sensors import Moment, Sensor
 
 
 class Width(Sensor):
-    """The opening between a gripper's fingers."""
+    """The opening between a gripper's fingers, told in steps; what homing took for zero is a bit off."""
 
+    offset_error: tuple[float, ...] = Field(
+        (0.0002,), description="standard deviation of the zero's error, per episode [m]"
+    )
+    quantum: tuple[float, ...] = Field((0.0001,), description="smallest step of the width [m]")
     of: str = Field("arm", description="the robot that has the fingers")
     joints: tuple[str, ...] = Field(("panda_finger_joint1", "panda_finger_joint2"), description="the fingers' joints")
 

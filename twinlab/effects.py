@@ -1,0 +1,234 @@
+"""What each effect of a sensor costs: the same moment of the same line, measured with one effect after the other."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from twinlab import frames
+from twinlab.cell import Action, Cell
+from twinlab.errors import CellError, did_you_mean
+from twinlab.readings import Variable
+from twinlab.scene import SceneSpec
+from twinlab.sensors import COMMON
+
+Error = Callable[[Cell, str], Mapping[str, float]]
+"""Of a cell and the name of one of its sensors: name of an error → its value; NaN where it cannot be told."""
+
+CAMERA = "camera"  # the case of a camera that is off from its calibration
+_FIELDS = {  # of each effect that sensors have in common: what gives it a strength
+    "rate": ("rate",),
+    "latency": ("latency",),
+    "jitter": ("jitter",),
+    "dropout": ("dropout",),
+    "calibration": ("gain_error", "offset_error"),
+    "quantisation": ("quantum",),
+    "saturation": ("saturation",),
+    "clock": ("clock_offset",),
+    "group": ("group",),
+}
+_ERRORS = ("focal_error", "centre_error", "place_error", "turn_error")
+_PLANE, _REACH = 0.006, 0.02  # points within the first count as the plane's; registration looks for partners within [m]
+_OFF = np.array([0.004, -0.003, 0.003]), np.array([0.01, -0.01, 0.015])  # where registration starts from [m, rad]
+
+
+def lone(spec: SceneSpec, sensor: str) -> SceneSpec:
+    """The line with this sensor alone and with its clean value kept, so that it runs quickly.
+
+    Raises:
+        CellError: there is no such sensor.
+    """
+    if sensor not in spec.sensors:
+        known = list(spec.sensors)
+        raise CellError(f"no sensor {sensor!r}; there are {known}.{did_you_mean(sensor, known)}")
+    return spec.change({"sensors": {sensor: spec.sensors[sensor]}, f"sensors.{sensor}.clean": True})
+
+
+def names(spec: SceneSpec, sensor: str) -> tuple[str, ...]:
+    """The effects of a sensor that the scene gives any strength, and "camera" for its camera's calibration errors."""
+    settings, camera = dict(spec.sensors[sensor]), _camera(spec, sensor)
+    common = [e for e in COMMON if any(np.any(settings[field]) for field in _FIELDS[e])]
+    off = camera and any(getattr(spec.cameras[camera], key) for key in _ERRORS)
+    return (*spec.sensors[sensor].effects, *common, *((CAMERA,) if off else ()))
+
+
+def with_only(spec: SceneSpec, sensor: str, wanted: Iterable[str]) -> SceneSpec:
+    """The line where only these effects of a sensor, out of `names`, are on.
+
+    Raises:
+        CellError: there is no such effect.
+    """
+    every, wanted = (*spec.sensors[sensor].effects, *COMMON), set(wanted)
+    known, camera = (*every, CAMERA), _camera(spec, sensor)
+    for effect in wanted - set(known):
+        raise CellError(f"no effect {effect!r} of {sensor!r}; there are {list(known)}.{did_you_mean(effect, known)}")
+    changes: dict[str, Any] = {f"sensors.{sensor}.off": tuple(e for e in every if e not in wanted)}
+    if camera and CAMERA not in wanted:
+        changes |= {f"cameras.{camera}.{key}": 0.0 for key in _ERRORS}
+    return spec.change(changes)
+
+
+def costs(
+    spec: SceneSpec,
+    sensor: str,
+    error: Error,
+    seeds: Iterable[int],
+    ticks: int = 20,
+    action: Action | None = None,
+    effects: Iterable[str] | None = None,
+) -> xr.Dataset:
+    """What each effect costs by itself, and what all cost together.
+
+    Args:
+        spec: the line.
+        sensor: whose effects are switched on and off.
+        error: what is measured of the reading at the end of each run.
+        seeds: one run for each case and seed; all cases see the same parts under a seed.
+        ticks: how long a run is.
+        action: what is done meanwhile; nothing by default.
+        effects: which are tried; all of `names` that change the error by default.
+
+    Returns:
+        One variable for each error, over `effect` ("none", each alone, "all") and `seed`; SI units.
+    """
+    plain, seeds = lone(spec, sensor), list(seeds)
+    tried = list(names(plain, sensor) if effects is None else effects)
+    cases = {"none": (), **{e: (e,) for e in tried}, "all": names(plain, sensor)}
+    found = {}
+    for case, on in cases.items():
+        with Cell(with_only(plain, sensor, on)) as cell:
+            found[case] = [dict(error(_at(cell, seed, ticks, action), sensor)) for seed in seeds]
+    if effects is None:  # what changes nothing here is not told
+        found = {c: rows for c, rows in found.items() if c in ("none", "all") or not _same(rows, found["none"])}
+    told = list(found["none"][0])
+    values = {n: (("effect", "seed"), np.array([[row[n] for row in rows] for rows in found.values()])) for n in told}
+    return xr.Dataset(values, {"effect": list(found), "seed": seeds}, {"sensor": sensor, "ticks": ticks})
+
+
+def moment(spec: SceneSpec, sensor: str, seed: int, ticks: int = 20, action: Action | None = None) -> Cell:
+    """An open cell of a line at the moment that `costs` looks at; close it when done."""
+    cell = Cell(spec)
+    try:
+        return _at(cell, seed, ticks, action)
+    except BaseException:
+        cell.close()
+        raise
+
+
+def plane_error(cell: Cell, sensor: str, body: str = "belt") -> Mapping[str, float]:
+    """How well a depth picture tells where the upper face of a box or belt lies, by Open3D's RANSAC plane.
+
+    Args:
+        cell: at the moment of interest.
+        sensor: a depth sensor whose camera sees the face.
+        body: whose face; it must have a `position` and a `size`.
+
+    Returns:
+        `offset`: height of the plane at the body's middle, measured minus true [m]; `tilt`: angle between the normals
+        [rad]; `roughness`: standard deviation of the points about the plane [m]; `holes`: share of pixels without a
+        depth where the clean picture has one [1].
+    """
+    import open3d  # takes a second or more
+
+    points, holes = _world_points(cell, sensor)
+    box: Any = cell.spec.bodies[body]
+    place = frames.pose(box.position, getattr(box, "yaw", 0.0))
+    own = frames.apply(frames.inverse(place), points) - (0, 0, box.size[2] / 2)
+    near = (np.abs(own[:, :2]) < np.array(box.size[:2]) / 2 - 0.01).all(axis=1) & (np.abs(own[:, 2]) < 0.03)
+    nothing = {"offset": np.nan, "tilt": np.nan, "roughness": np.nan, "holes": holes}
+    if near.sum() < 10:
+        return nothing
+    open3d.utility.random.seed(0)
+    cloud = open3d.geometry.PointCloud(open3d.utility.Vector3dVector(own[near]))
+    (a, b, c, d), inliers = cloud.segment_plane(_PLANE, 3, 200)
+    size = np.sqrt(a * a + b * b + c * c)
+    within = own[near][inliers] @ np.array([a, b, c]) / size + d / size
+    return {
+        "offset": float(-d / c) if c else np.nan,
+        "tilt": float(np.arccos(min(1.0, abs(c) / size))),
+        "roughness": float(within.std()),
+        "holes": holes,
+    }
+
+
+def registration_error(cell: Cell, sensor: str) -> Mapping[str, float]:
+    """How far Open3D's point-to-plane ICP is off when it registers the measured cloud with the clean one.
+
+    It starts 5.8 mm and 1.2° off. As the line and the camera are the same, the right answer is to move nothing.
+
+    Returns:
+        `shift`: distance between the found and the right place of the cloud's middle [m]; `turn`: angle between them
+        [rad]; `overlap`: share of the points that found a partner [1].
+    """
+    import open3d  # takes a second or more
+
+    variable = _depth(cell, sensor)
+    measured = _points(cell.readings[variable.name], variable)
+    clean = _points(cell.truth[f"{variable.name}_clean"], variable)
+    nothing = {"shift": np.nan, "turn": np.nan, "overlap": 0.0}
+    if min(len(measured), len(clean)) < 10:
+        return nothing
+    middle = clean.mean(axis=0)
+    source, target = (
+        open3d.geometry.PointCloud(open3d.utility.Vector3dVector(points - middle)) for points in (measured, clean)
+    )
+    target.estimate_normals(open3d.geometry.KDTreeSearchParamKNN(12))
+    registration = open3d.pipelines.registration
+    found = registration.registration_icp(
+        source, target, _REACH, frames.matrix(frames.from_rotvec(*_OFF)),
+        registration.TransformationEstimationPointToPlane(), registration.ICPConvergenceCriteria(max_iteration=50),
+    )  # fmt: skip
+    turn = (np.trace(found.transformation[:3, :3]) - 1) / 2
+    return {
+        "shift": float(np.linalg.norm(found.transformation[:3, 3])),
+        "turn": float(np.arccos(np.clip(turn, -1, 1))),
+        "overlap": float(found.fitness),
+    }
+
+
+def _at(cell: Cell, seed: int, ticks: int, action: Action | None) -> Cell:
+    cell.reset(seed)
+    for _ in range(ticks):
+        cell.step({} if action is None else action)
+    return cell
+
+
+def _same(rows: list[dict[str, float]], others: list[dict[str, float]]) -> bool:
+    pairs = zip(rows, others, strict=True)
+    return all(np.array_equal(list(a.values()), list(b.values()), equal_nan=True) for a, b in pairs)
+
+
+def _camera(spec: SceneSpec, sensor: str) -> str:
+    """The name of a sensor's camera, "" where it has none."""
+    return str(dict(spec.sensors[sensor]).get("camera", ""))
+
+
+def _depth(cell: Cell, sensor: str) -> Variable:
+    """The one depth picture of a sensor."""
+    found = [v for v in cell.variables if v.name == sensor and v.kind == "depth" and len(v.shape) == 2]
+    if not found or f"{sensor}_clean" not in cell.truth:
+        kinds = {v.name: v.kind for v in cell.variables}
+        raise CellError(
+            f"{sensor!r} came as kind {kinds.get(sensor)!r}; wanted a depth sensor with clean = true and one picture "
+            "a tick"
+        )
+    return found[0]
+
+
+def _points(depth: np.ndarray, variable: Variable) -> np.ndarray:
+    """Points (n, 3) in the optical frame [m] of a depth picture, by the calibration in its attributes."""
+    fx, _, cx, _, fy, cy = variable.about["camera_matrix"][:6]
+    rows, columns = np.nonzero(np.isfinite(depth))
+    z = depth[rows, columns].astype(float)
+    return np.stack([(columns - cx) / fx * z, (rows - cy) / fy * z, z], axis=1)
+
+
+def _world_points(cell: Cell, sensor: str) -> tuple[np.ndarray, float]:
+    """The measured points in the world (n, 3) [m], and the share of pixels that were lost."""
+    variable = _depth(cell, sensor)
+    depth, clean = cell.readings[variable.name], cell.truth[f"{variable.name}_clean"]
+    seen = np.isfinite(clean)
+    holes = float(np.isinf(depth[seen]).mean()) if seen.any() else np.nan
+    eye = cell.spec.cameras[_camera(cell.spec, sensor)].pose(cell.snapshot())
+    return frames.apply(eye, _points(depth, variable)), holes

@@ -82,6 +82,7 @@ class Channel:
         variables: what it gives.
         state: of the sensor itself.
         number: of the next sample.
+        next: the physics step of the next sample.
         last: what was measured last, whether it has arrived or not.
         way: samples that have not arrived.
         shown: the latest that have, oldest first.
@@ -98,17 +99,13 @@ class Channel:
     variables: tuple[Variable, ...]
     state: Any = None
     number: int = 0
+    next: int = 0
     last: Readings = field(default_factory=dict)
     way: tuple[Sample, ...] = ()
     shown: tuple[Sample, ...] = ()
     losing: bool = False
     overdue: bool = False
     memory: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def next(self) -> int:
-        """The physics step of the next sample."""
-        return self.clock.taken(self.number)
 
 
 class Streams:
@@ -177,7 +174,8 @@ def begin(sensors: Sensors, moment: Moment, seed: int, tick: float, faults: Cour
         streams = Streams(seed, name)
         errors = _errors(sensor, variables, streams("calibration"))
         told = timed(sensor, faults.get(name, ()))
-        channel = Channel(own, told, stream(seed, f"{own.timing}.timing"), streams, errors, variables)
+        timing = stream(seed, f"{own.timing}.timing")
+        channel = Channel(own, told, timing, streams, errors, variables, next=own.taken(0))
         arrived = int(np.floor(1e-6 - own.latency * own.rate - own.phase))  # the newest sample that is there at 0 s
         for number in range(arrived - own.slots + 1 - told, 0):  # one more, should the first be late or lost
             moment.time = (number + own.phase) / own.rate
@@ -293,6 +291,7 @@ def _sampled(
 ) -> Channel:
     """The channel with one more sample on its way, and its number further by a count."""
     at, losing, number = moment.time, lost, channel.number + count
+    due_next = channel.clock.taken(number) if count else channel.next
     clean, state = sensor.read(name, moment, channel.state)
     values, state = sensor.measure(name, moment, clean, state, channel.streams)
     values = {n: _common(sensor, channel, i, v) for i, (n, v) in enumerate(values.items())}
@@ -304,8 +303,10 @@ def _sampled(
         lost, values = lost or given is None, values if given is None else dict(given)
     stamp = at + (sensor.clock_offset if sensor.on("clock") else 0.0)
     sample = Sample(values, clean if sensor.clean else {}, stamp, at + delay, lost)
-    way = (*channel.way, sample)
-    return replace(channel, state=state, last=values, way=way, memory=memory, losing=losing, number=number)
+    return replace(
+        channel, state=state, last=values, way=(*channel.way, sample), memory=memory, losing=losing, number=number,
+        next=due_next,
+    )  # fmt: skip
 
 
 def _travel(sensor: Sensor, channel: Channel) -> tuple[float, bool]:

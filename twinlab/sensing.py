@@ -8,9 +8,10 @@ tick shows its last samples in a dimension of their own, each with its age and w
 
 import math
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from twinlab.sensors import Moment, Sensor
 
 Sensors = Mapping[str, Sensor]
 Courses = Mapping[str, tuple[Course, ...]]
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,7 @@ class Clock:
         return math.ceil((number + self.phase) / self.rate / self.step - 1e-6)
 
 
-@dataclass(frozen=True, eq=False)
-class Sample:
+class Sample(NamedTuple):
     """One sample on its way or shown.
 
     Attributes:
@@ -69,9 +70,8 @@ class Sample:
     fresh: bool = True
 
 
-@dataclass(frozen=True, eq=False)
-class Channel:
-    """What is kept of one sensor between physics steps.
+class Channel(NamedTuple):
+    """What is kept of one sensor between physics steps; a tuple, because a changed copy of one is made often.
 
     Attributes:
         clock: when it takes its samples.
@@ -100,12 +100,12 @@ class Channel:
     state: Any = None
     number: int = 0
     next: int = 0
-    last: Readings = field(default_factory=dict)
+    last: Readings = _NOTHING
     way: tuple[Sample, ...] = ()
     shown: tuple[Sample, ...] = ()
     losing: bool = False
     overdue: bool = False
-    memory: Mapping[str, Any] = field(default_factory=dict)
+    memory: Mapping[str, Any] = _NOTHING
 
 
 class Streams:
@@ -166,7 +166,7 @@ def clock(name: str, sensor: Sensor, sensors: Sensors, step: float, tick: float)
 def begin(sensors: Sensors, moment: Moment, seed: int, tick: float, faults: Courses) -> dict[str, Channel]:
     """All channels at reset, when the line has stood still for ever: what is on its way shows the world of now."""
     channels: dict[str, Channel] = {}
-    taken = _Taken(channels)
+    moment.taken = _Taken(channels)
     for name, sensor in sensors.items():
         own = clock(name, sensor, sensors, moment.world.timestep, tick)
         variables = sensor.variables(name, moment)
@@ -179,7 +179,7 @@ def begin(sensors: Sensors, moment: Moment, seed: int, tick: float, faults: Cour
         arrived = int(np.floor(1e-6 - own.latency * own.rate - own.phase))  # the newest sample that is there at 0 s
         for number in range(arrived - own.slots + 1 - told, 0):  # one more, should the first be late or lost
             moment.time = (number + own.phase) / own.rate
-            channels[name] = channel = _sampled(name, sensor, channel, taken.of(moment), own.latency, ())
+            channels[name] = channel = _sampled(name, sensor, channel, moment, own.latency, ())
         moment.time = 0.0
         channels[name] = channel
     return capture(sensors, channels, moment, faults)
@@ -195,16 +195,16 @@ def capture(sensors: Sensors, channels: Mapping[str, Channel], moment: Moment, f
         faults: sensor → its faults in this episode.
     """
     out = dict(channels)
-    taken = _Taken(out)
+    moment.taken = _Taken(out)
     at = round(moment.time / moment.world.timestep)
     for name, sensor in sensors.items():
         channel = out[name]
         if sensor.steady and at > 0:
-            out[name] = channel = replace(channel, state=sensor.advance(name, moment, channel.state))
+            out[name] = channel = channel._replace(state=sensor.advance(name, moment, channel.state))
         if channel.next <= at:
             delay, lost = _travel(sensor, channel)
             active = tuple(f for f in faults.get(name, ()) if f.level(moment.time) > 0)
-            out[name] = _sampled(name, sensor, channel, taken.of(moment), delay, active, lost, 1)
+            out[name] = _sampled(name, sensor, channel, moment, delay, active, lost, 1)
     return out
 
 
@@ -267,16 +267,23 @@ def _check_faults(name: str, variables: tuple[Variable, ...], faults: tuple[Cour
             )
 
 
-class _Taken:
-    """What sensors measured last, by variable, looked up only when a sensor asks."""
+class _Taken(Mapping[str, np.ndarray]):
+    """Variable → what was measured last, looked up only when a sensor asks."""
 
     def __init__(self, channels: Mapping[str, Channel]) -> None:
         self._channels = channels
 
-    def of(self, moment: Moment) -> Moment:
-        """The moment, with what was measured until now."""
-        moment.taken = {n: v for channel in self._channels.values() for n, v in channel.last.items()}
-        return moment
+    def __getitem__(self, name: str) -> np.ndarray:
+        for channel in self._channels.values():
+            if name in channel.last:
+                return channel.last[name]
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for channel in self._channels.values() for name in channel.last)
+
+    def __len__(self) -> int:
+        return sum(len(channel.last) for channel in self._channels.values())
 
 
 def _sampled(
@@ -303,10 +310,10 @@ def _sampled(
         lost, values = lost or given is None, values if given is None else dict(given)
     stamp = at + (sensor.clock_offset if sensor.on("clock") else 0.0)
     sample = Sample(values, clean if sensor.clean else {}, stamp, at + delay, lost)
-    return replace(
-        channel, state=state, last=values, way=(*channel.way, sample), memory=memory, losing=losing, number=number,
-        next=due_next,
-    )  # fmt: skip
+    way = (*channel.way, sample)
+    return channel._replace(
+        state=state, last=values, way=way, memory=memory, losing=losing, number=number, next=due_next
+    )
 
 
 def _travel(sensor: Sensor, channel: Channel) -> tuple[float, bool]:
@@ -328,15 +335,15 @@ def _arrived(channel: Channel, now: float) -> Channel:
     if not here and (channel.clock.slots == 1 or not any(s.fresh for s in channel.shown)):
         return channel
     way = tuple(s for s in channel.way if s.due > now + 1e-9)
-    old = tuple(replace(s, fresh=False) if s.fresh else s for s in channel.shown)
+    old = tuple(s._replace(fresh=False) if s.fresh else s for s in channel.shown)
     newest, overdue = old[-1].stamp if old else -np.inf, channel.overdue
     came: list[Sample] = []
     for sample in sorted(here, key=lambda s: s.stamp):
         if sample.stamp > newest:
             overdue, newest = sample.lost, sample.stamp
             last = (*old, *came)[-1:]
-            came += [replace(last[0], fresh=False)] if sample.lost and last else [sample]
-    return replace(channel, way=way, shown=(*old, *came)[-channel.clock.slots :], overdue=overdue)
+            came += [last[0]._replace(fresh=False)] if sample.lost and last else [sample]
+    return channel._replace(way=way, shown=(*old, *came)[-channel.clock.slots :], overdue=overdue)
 
 
 def _errors(

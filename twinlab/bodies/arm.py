@@ -1,8 +1,7 @@
 """A robot arm whose tool follows Cartesian velocity set-points within limits that it enforces itself."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -15,9 +14,8 @@ from twinlab.world import World
 _DOWN = (np.pi, 0.0)  # roll and pitch of a tool that points down
 
 
-@dataclass(frozen=True, eq=False)
-class ArmState:
-    """Where the arm is sent.
+class ArmState(NamedTuple):
+    """Where the arm is sent; a tuple, because each physics step makes a changed copy.
 
     Attributes:
         target: x, y, z [m] and yaw [rad] of the tool (4,).
@@ -122,7 +120,7 @@ class Arm(Body):
         torques = dict(zip(self.joints, self.torque, strict=True))
         world.drive(name, self._named(state.start + share * way), torques, self._named(speeds), gain=0.1)
         events = (Event(world.time, "stop", name),) if state.over and not state.told else ()
-        return replace(state, done=state.done + 1, told=state.over), events
+        return state._replace(done=state.done + 1, told=state.over), events
 
     def _named(self, positions: np.ndarray) -> dict[str, float]:
         """Joint → position; the gripper's joints, which come last, are left out."""

@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from twinlab.bodies import Actuator, Body
-from twinlab.events import Event, Item
+from twinlab.events import Item
 from twinlab.world import World
 
 
@@ -40,15 +40,15 @@ class Gripper(Body):
         return (Actuator(name, -self.speed, self.speed, "m s-1"),)
 
     def command(self, name: str, world: World, state: float, values: Mapping[str, float], tick: float) -> float:
-        """Widen or narrow what is asked for, never far from the real opening: a blocked finger opens at once."""
+        """Drive both fingers to half of what is asked for each; the motors keep to it until the next tick.
+
+        That is never far from the real opening, so that a blocked finger opens at once.
+        """
         width = self.width(world)
         lead = 0.02  # enough for the motor to press with its full force [m]
-        return float(np.clip(state + values[name] * tick, max(0.0, width - lead), min(self.stroke, width + lead)))
-
-    def advance(self, name: str, world: World, state: float) -> tuple[float, tuple[Event, ...]]:
-        """Drive both fingers to half the opening each."""
-        world.drive(self.of, dict.fromkeys(self.joints, state / 2), dict.fromkeys(self.joints, self.force))
-        return state, ()
+        opening = float(np.clip(state + values[name] * tick, max(0.0, width - lead), min(self.stroke, width + lead)))
+        world.drive(self.of, dict.fromkeys(self.joints, opening / 2), dict.fromkeys(self.joints, self.force))
+        return opening
 
     def width(self, world: World) -> float:
         """The opening between the fingers [m]."""

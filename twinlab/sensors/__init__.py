@@ -45,7 +45,8 @@ class Moment:
         cast: Callable[[Snapshot, np.ndarray, np.ndarray], Hits],
         taken: Mapping[str, np.ndarray] | None = None,
     ) -> None:
-        self.time, self.world, self.cameras, self.taken = world.time, world, cameras, taken or {}
+        self.time, self.world, self.cameras = world.time, world, cameras
+        self.taken: Mapping[str, np.ndarray] = taken or {}
         self._look, self._picture, self._cast = look, picture, cast
         self._snapshot: Snapshot | None = None
         self._frames: dict[tuple[str, int], Frame] = {}

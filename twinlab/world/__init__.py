@@ -331,8 +331,10 @@ class World:
             linear, angular = pybullet.getBaseVelocity(body.number, self.client)
             return np.array([*linear, *angular])
         state = pybullet.getLinkState(body.number, self._link(body, part), True, True, self.client)
-        angular = np.array(state[7])  # PyBullet tells the velocity of the centre of mass
-        return np.concatenate([state[6] + np.cross(angular, np.subtract(state[4], state[0])), angular])
+        a, b, c = state[7]
+        x, y, z = (link - middle for link, middle in zip(state[4], state[0], strict=True))
+        turning = (b * z - c * y, c * x - a * z, a * y - b * x)  # PyBullet tells the velocity of the centre of mass
+        return np.array([*(v + w for v, w in zip(state[6], turning, strict=True)), a, b, c])
 
     def hits(self, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
         """What rays from (ray, 3) to (ray, 3) [m] first hit: at which share of their length (1 for nothing), and whom.

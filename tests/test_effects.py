@@ -1,6 +1,8 @@
 """Effects: what each costs is what one works out, and a switch turns on that one alone."""
 
+import numpy as np
 import pytest
+import xarray as xr
 
 from twinlab import effects
 from twinlab.errors import CellError
@@ -42,6 +44,15 @@ def test_costs_tell_each_effect_alone_and_all_together(spec):
     rough, holes = found["roughness"].mean("seed"), found["holes"].mean("seed")
     assert float(rough.sel(effect="noise")) > 3 * float(rough.sel(effect="none"))
     assert float(holes.sel(effect="noise")) == 0 < float(holes.sel(effect="shadow")) < float(holes.sel(effect="all"))
+
+
+def test_costs_as_text_have_intervals_over_seeds_in_units_that_people_read():
+    values = (("effect", "seed"), np.array([[0.001, 0.001], [0.001, 0.003]]))
+    found = xr.Dataset({"offset": values, "tilt": values}, {"effect": ["none", "noise"], "seed": [0, 1]})
+    assert effects.rows(found) == [
+        {"effect": "none", "offset [mm]": "1.00 [1.00, 1.00]", "tilt [°]": "0.06 [0.06, 0.06]"},
+        {"effect": "noise", "offset [mm]": "2.00 [1.00, 3.00]", "tilt [°]": "0.11 [0.06, 0.17]"},
+    ]
 
 
 def test_effects_that_change_nothing_are_left_out(spec):

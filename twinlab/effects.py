@@ -9,6 +9,7 @@ import xarray as xr
 from twinlab import frames
 from twinlab.cell import Action, Cell
 from twinlab.errors import CellError, did_you_mean
+from twinlab.intervals import interval, text
 from twinlab.readings import Variable
 from twinlab.scene import SceneSpec
 from twinlab.sensors import COMMON
@@ -16,6 +17,17 @@ from twinlab.sensors import COMMON
 Error = Callable[[Cell, str], Mapping[str, float]]
 """Of a cell and the name of one of its sensors: name of an error → its value; NaN where it cannot be told."""
 
+UNITS = {  # error → unit that people read, and how many of it are one of SI's
+    "offset": ("mm", 1e3),
+    "tilt": ("°", 180 / np.pi),
+    "roughness": ("mm", 1e3),
+    "holes": ("%", 100.0),
+    "shift": ("mm", 1e3),
+    "turn": ("°", 180 / np.pi),
+    "overlap": ("%", 100.0),
+    "rms": ("% of white", 100.0),
+    "psnr": ("dB", 1.0),
+}
 CAMERA = "camera"  # the case of a camera that is off from its calibration
 _FIELDS = {  # of each effect that sensors have in common: what gives it a strength
     "rate": ("rate",),
@@ -106,6 +118,18 @@ def costs(
     return xr.Dataset(values, {"effect": list(found), "seed": seeds}, {"sensor": sensor, "ticks": ticks})
 
 
+def rows(found: xr.Dataset) -> list[dict[str, str]]:
+    """Costs as text, one row an effect: mean and 95 % interval over seeds, in units that people read."""
+    out = []
+    for effect in found["effect"].values:
+        row = {"effect": str(effect)}
+        for name in found.data_vars:
+            unit, size = UNITS.get(str(name), ("1", 1.0))
+            row[f"{name} [{unit}]"] = text(*interval(size * found[name].sel(effect=effect).values))
+        out.append(row)
+    return out
+
+
 def moment(spec: SceneSpec, sensor: str, seed: int, ticks: int = 20, action: Action | None = None) -> Cell:
     """An open cell of a line at the moment that `costs` looks at; close it when done."""
     cell = Cell(spec)
@@ -185,6 +209,20 @@ def registration_error(cell: Cell, sensor: str) -> Mapping[str, float]:
         "turn": float(np.arccos(np.clip(turn, -1, 1))),
         "overlap": float(found.fitness),
     }
+
+
+def picture_error(cell: Cell, sensor: str) -> Mapping[str, float]:
+    """How far a picture of colours is from the clean one.
+
+    Returns:
+        `rms`: root mean square difference as a share of white [1]; `psnr`: the same as peak signal to noise ratio in
+        decibels [1].
+    """
+    if f"{sensor}_clean" not in cell.truth:
+        raise CellError(f"{sensor!r} keeps no clean value; set clean = true in the scene")
+    apart = cell.readings[sensor].astype(float) - cell.truth[f"{sensor}_clean"]
+    rms = float(np.sqrt((apart**2).mean())) / 255
+    return {"rms": rms, "psnr": float(-20 * np.log10(rms)) if rms else np.inf}
 
 
 def _at(cell: Cell, seed: int, ticks: int, action: Action | None) -> Cell:

@@ -5,10 +5,11 @@ from dataclasses import asdict
 
 import numpy as np
 import xarray as xr
-from scipy.stats import binomtest, bootstrap
+from scipy.stats import binomtest
 
 from twinlab.cell import Cell
 from twinlab.episodes import Policy, policy_name, record, split_of
+from twinlab.intervals import interval, text
 from twinlab.kpi import UNITS, kpis
 from twinlab.scene import SceneSpec
 from twinlab.workers import spread
@@ -89,18 +90,9 @@ def rows(found: xr.Dataset, metrics: Iterable[str] = SHOWN) -> list[dict[str, st
         row = {"policy": str(policy), "seeds": str(int(one["seeds"])), "items": str(int(one["items"]))}
         for name in metrics:
             unit = found[name].attrs["units"]
-            row[name if unit == "1" else f"{name} [{unit}]"] = _text(one[name].values)
+            row[name if unit == "1" else f"{name} [{unit}]"] = text(*one[name].values)
         out.append(row)
     return out
-
-
-def _text(values: np.ndarray) -> str:
-    mean, low, high = values
-    if np.isnan(mean):
-        return "–"
-    digits = 0 if abs(mean) >= 100 else 2
-    middle = f"{mean:.{digits}f}"
-    return middle if np.isnan(low) else f"{middle} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
 def _weights(scores: xr.Dataset, name: str) -> np.ndarray:
@@ -110,28 +102,12 @@ def _weights(scores: xr.Dataset, name: str) -> np.ndarray:
 
 
 def _interval(values: np.ndarray, weights: np.ndarray, share: bool) -> tuple[float, float, float]:
-    known = weights > 0
-    values, weights = values[known], weights[known]
-    if not len(values):
-        return (np.nan, np.nan, np.nan)
-    mean = float(np.average(values, weights=weights))
-    if len(values) < 2:
-        return (mean, np.nan, np.nan)
-    if np.ptp(values) == 0:  # resampling would claim certainty
-        if not share:
-            return (mean, mean, mean)
+    mean, low, high = interval(values, weights)
+    if share and low == high:  # resampling would claim certainty
         count = int(weights.sum())
         wilson = binomtest(round(mean * count), count).proportion_ci(method="wilson")
         return (mean, float(wilson.low), float(wilson.high))
-
-    def pooled(v: np.ndarray, w: np.ndarray, axis: int) -> np.ndarray:
-        return (v * w).sum(axis=axis) / w.sum(axis=axis)
-
-    found = bootstrap(
-        (values, weights), pooled, paired=True, vectorized=True, method="percentile", n_resamples=2000,
-        rng=np.random.default_rng(0),
-    )  # fmt: skip
-    return (mean, float(found.confidence_interval.low), float(found.confidence_interval.high))
+    return (mean, low, high)
 
 
 def _run(spec: SceneSpec, policy: Policy, seed: int, ticks: int) -> tuple[int, dict[str, float]]:

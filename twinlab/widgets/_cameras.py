@@ -52,10 +52,16 @@ class Cameras(anywidget.AnyWidget):
 
     def _coloured(self, name: str, depth: np.ndarray) -> np.ndarray:
         """Colours uint8 (row, column, 3) of depths [m]; their range only grows, so that a colour keeps its meaning."""
-        finite = np.isfinite(depth)
+        finite = depth[np.isfinite(depth)]
         low, high = self._ranges.get(name, (np.inf, -np.inf))
-        if finite.any():
-            low, high = min(low, float(depth[finite].min())), max(high, float(depth[finite].max()))
+        if finite.size:
+            low, high = min(low, float(finite.min())), max(high, float(finite.max()))
             self._ranges[name] = (low, high)
-        share = np.clip((np.where(finite, depth, low) - low) / max(high - low, 1e-9), 0, 1) if finite.any() else finite
-        return np.where(finite[..., None], _NEAR_IS_BRIGHT[(255 * share).astype(np.uint8)], _NOTHING)
+        return coloured(depth, low, high)
+
+
+def coloured(depth: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Colours uint8 (row, column, 3) of depths in a range [m]: near is bright, grey is nothing."""
+    finite = np.isfinite(depth)
+    share = np.clip((np.where(finite, depth, low) - low) / max(high - low, 1e-9), 0, 1) if finite.any() else finite
+    return np.where(finite[..., None], _NEAR_IS_BRIGHT[(255 * share).astype(np.uint8)], _NOTHING)

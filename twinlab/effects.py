@@ -41,7 +41,7 @@ _FIELDS = {  # of each effect that sensors have in common: what gives it a stren
     "group": ("group",),
 }
 _ERRORS = ("focal_error", "centre_error", "place_error", "turn_error")
-_PLANE, _REACH = 0.006, 0.02  # points within the first count as the plane's; registration looks for partners within [m]
+_PLANE, _REACH = 0.015, 0.02  # points within the first count as the plane's; registration looks for partners within [m]
 _OFF = np.array([0.004, -0.003, 0.003]), np.array([0.01, -0.01, 0.015])  # where registration starts from [m, rad]
 
 

@@ -38,7 +38,7 @@ def test_a_calibration_that_is_too_high_shows_the_belt_too_high_by_as_much(spec)
 
 
 def test_costs_tell_each_effect_alone_and_all_together(spec):
-    found = effects.costs(spec, SENSOR, effects.plane_error, [1, 2], ticks=3, effects=("noise", "shadow"))
+    found = effects.costs(spec, SENSOR, [effects.plane_error], [1, 2], ticks=3, effects=("noise", "shadow"))
     assert found["effect"].values.tolist() == ["none", "noise", "shadow", "all"]
     assert found["seed"].values.tolist() == [1, 2]
     rough, holes = found["roughness"].mean("seed"), found["holes"].mean("seed")
@@ -56,15 +56,14 @@ def test_costs_as_text_have_intervals_over_seeds_in_units_that_people_read():
 
 
 def test_effects_that_change_nothing_are_left_out(spec):
-    found = effects.costs(spec, SENSOR, effects.plane_error, [1], ticks=2)
+    found = effects.costs(spec, SENSOR, [effects.plane_error], [1], ticks=2)
     assert "jitter" not in found["effect"].values and "noise" in found["effect"].values
 
 
 def test_registration_of_a_clean_cloud_with_itself_moves_nothing_and_noise_moves_it(spec):
-    found = effects.costs(spec, SENSOR, effects.registration_error, [1, 2], ticks=12, effects=("noise",))
+    found = effects.costs(spec, SENSOR, [effects.registration_error], [1, 2], ticks=12, effects=("noise",))
     assert float(found["shift"].sel(effect="none").max()) < 1e-4
     assert float(found["shift"].sel(effect="noise").mean()) > float(found["shift"].sel(effect="none").mean())
-    assert (found["overlap"] > 0.9).all()
 
 
 def test_the_names_of_effects_are_those_that_the_scene_gives_a_strength(spec):
@@ -80,7 +79,7 @@ def test_the_names_of_effects_are_those_that_the_scene_gives_a_strength(spec):
         (lambda spec: effects.lone(spec, "overhead_deth"), "Did you mean 'overhead_depth'"),
         (lambda spec: effects.with_only(spec, SENSOR, ["nois"]), "Did you mean 'noise'"),
         (
-            lambda spec: effects.costs(spec, "overhead_rgb", effects.plane_error, [1], 1, effects=()),
+            lambda spec: effects.costs(spec, "overhead_rgb", [effects.plane_error], [1], 1, effects=()),
             "kind 'image'; wanted a depth sensor",
         ),
     ],

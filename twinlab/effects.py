@@ -24,7 +24,6 @@ UNITS = {  # error → unit that people read, and how many of it are one of SI's
     "holes": ("%", 100.0),
     "shift": ("mm", 1e3),
     "turn": ("°", 180 / np.pi),
-    "overlap": ("%", 100.0),
     "rms": ("% of white", 100.0),
     "psnr": ("dB", 1.0),
 }
@@ -41,7 +40,8 @@ _FIELDS = {  # of each effect that sensors have in common: what gives it a stren
     "group": ("group",),
 }
 _ERRORS = ("focal_error", "centre_error", "place_error", "turn_error")
-_PLANE, _REACH = 0.015, 0.02  # points within the first count as the plane's; registration looks for partners within [m]
+_REACHES = (0.03, 0.02, 0.015)  # points that near a plane count for the next, better one [m]
+_PARTNER = 0.02  # registration looks for partners within [m]
 _OFF = np.array([0.004, -0.003, 0.003]), np.array([0.01, -0.01, 0.015])  # where registration starts from [m, rad]
 
 
@@ -84,7 +84,7 @@ def with_only(spec: SceneSpec, sensor: str, wanted: Iterable[str]) -> SceneSpec:
 def costs(
     spec: SceneSpec,
     sensor: str,
-    error: Error,
+    errors: Iterable[Error],
     seeds: Iterable[int],
     ticks: int = 20,
     action: Action | None = None,
@@ -95,26 +95,28 @@ def costs(
     Args:
         spec: the line.
         sensor: whose effects are switched on and off.
-        error: what is measured of the reading at the end of each run.
+        errors: what is measured of the reading at the end of each run.
         seeds: one run for each case and seed; all cases see the same parts under a seed.
         ticks: how long a run is.
         action: what is done meanwhile; nothing by default.
-        effects: which are tried; all of `names` that change the error by default.
+        effects: which are tried; all of `names` that change an error by default.
 
     Returns:
         One variable for each error, over `effect` ("none", each alone, "all") and `seed`; SI units.
     """
-    plain, seeds = lone(spec, sensor), list(seeds)
+    plain, seeds, errors = lone(spec, sensor), list(seeds), tuple(errors)
     tried = list(names(plain, sensor) if effects is None else effects)
     cases = {"none": (), **{e: (e,) for e in tried}, "all": names(plain, sensor)}
     found = {}
     for case, on in cases.items():
         with Cell(with_only(plain, sensor, on)) as cell:
-            found[case] = [dict(error(_at(cell, seed, ticks, action), sensor)) for seed in seeds]
+            found[case] = [told(_at(cell, seed, ticks, action), sensor, errors) for seed in seeds]
     if effects is None:  # what changes nothing here is not told
         found = {c: rows for c, rows in found.items() if c in ("none", "all") or not _same(rows, found["none"])}
-    told = list(found["none"][0])
-    values = {n: (("effect", "seed"), np.array([[row[n] for row in rows] for rows in found.values()])) for n in told}
+    values = {
+        name: (("effect", "seed"), np.array([[row[name] for row in rows] for rows in found.values()]))
+        for name in found["none"][0]
+    }
     return xr.Dataset(values, {"effect": list(found), "seed": seeds}, {"sensor": sensor, "ticks": ticks})
 
 
@@ -130,6 +132,11 @@ def rows(found: xr.Dataset) -> list[dict[str, str]]:
     return out
 
 
+def told(cell: Cell, sensor: str, errors: Iterable[Error]) -> dict[str, float]:
+    """All errors of a sensor at the moment that a cell is at."""
+    return {name: value for error in errors for name, value in error(cell, sensor).items()}
+
+
 def moment(spec: SceneSpec, sensor: str, seed: int, ticks: int = 20, action: Action | None = None) -> Cell:
     """An open cell of a line at the moment that `costs` looks at; close it when done."""
     cell = Cell(spec)
@@ -141,7 +148,7 @@ def moment(spec: SceneSpec, sensor: str, seed: int, ticks: int = 20, action: Act
 
 
 def plane_error(cell: Cell, sensor: str, body: str = "belt") -> Mapping[str, float]:
-    """How well a depth picture tells where the upper face of a box or belt lies, by Open3D's RANSAC plane.
+    """How well a depth picture tells where the upper face of a box or belt lies, by trimmed least squares.
 
     Args:
         cell: at the moment of interest.
@@ -153,25 +160,24 @@ def plane_error(cell: Cell, sensor: str, body: str = "belt") -> Mapping[str, flo
         [rad]; `roughness`: standard deviation of the points about the plane [m]; `holes`: share of pixels without a
         depth where the clean picture has one [1].
     """
-    import open3d  # takes a second or more
-
     points, holes = _world_points(cell, sensor)
     box: Any = cell.spec.bodies[body]
     place = frames.pose(box.position, getattr(box, "yaw", 0.0))
     own = frames.apply(frames.inverse(place), points) - (0, 0, box.size[2] / 2)
-    near = (np.abs(own[:, :2]) < np.array(box.size[:2]) / 2 - 0.01).all(axis=1) & (np.abs(own[:, 2]) < 0.03)
-    nothing = {"offset": np.nan, "tilt": np.nan, "roughness": np.nan, "holes": holes}
-    if near.sum() < 10:
-        return nothing
-    open3d.utility.random.seed(0)
-    cloud = open3d.geometry.PointCloud(open3d.utility.Vector3dVector(own[near]))
-    (a, b, c, d), inliers = cloud.segment_plane(_PLANE, 3, 200)
-    size = np.sqrt(a * a + b * b + c * c)
-    within = own[near][inliers] @ np.array([a, b, c]) / size + d / size
+    own = own[(np.abs(own[:, :2]) < np.array(box.size[:2]) / 2 - 0.01).all(axis=1)]
+    slope, height = np.zeros(2), 0.0
+    for reach in _REACHES:
+        apart = own[:, 2] - own[:, :2] @ slope - height
+        within = np.abs(apart) < reach
+        if within.sum() < 10:
+            return {"offset": np.nan, "tilt": np.nan, "roughness": np.nan, "holes": holes}
+        plane = np.column_stack([own[within, :2], np.ones(within.sum())])
+        *slope, height = np.linalg.lstsq(plane, own[within, 2], rcond=None)[0]
+    left = own[within, 2] - plane @ (*slope, height)
     return {
-        "offset": float(-d / c) if c else np.nan,
-        "tilt": float(np.arccos(min(1.0, abs(c) / size))),
-        "roughness": float(within.std()),
+        "offset": float(height),
+        "tilt": float(np.arctan(np.hypot(*slope))),
+        "roughness": float(left.std(ddof=3)),
         "holes": holes,
     }
 
@@ -183,16 +189,15 @@ def registration_error(cell: Cell, sensor: str) -> Mapping[str, float]:
 
     Returns:
         `shift`: distance between the found and the right place of the cloud's middle [m]; `turn`: angle between them
-        [rad]; `overlap`: share of the points that found a partner [1].
+        [rad].
     """
     import open3d  # takes a second or more
 
     variable = _depth(cell, sensor)
     measured = _points(cell.readings[variable.name], variable)
     clean = _points(cell.truth[f"{variable.name}_clean"], variable)
-    nothing = {"shift": np.nan, "turn": np.nan, "overlap": 0.0}
     if min(len(measured), len(clean)) < 10:
-        return nothing
+        return {"shift": np.nan, "turn": np.nan}
     middle = clean.mean(axis=0)
     source, target = (
         open3d.geometry.PointCloud(open3d.utility.Vector3dVector(points - middle)) for points in (measured, clean)
@@ -200,15 +205,17 @@ def registration_error(cell: Cell, sensor: str) -> Mapping[str, float]:
     target.estimate_normals(open3d.geometry.KDTreeSearchParamKNN(12))
     registration = open3d.pipelines.registration
     found = registration.registration_icp(
-        source, target, _REACH, frames.matrix(frames.from_rotvec(*_OFF)),
+        source, target, _PARTNER, frames.matrix(frames.from_rotvec(*_OFF)),
         registration.TransformationEstimationPointToPlane(), registration.ICPConvergenceCriteria(max_iteration=50),
     )  # fmt: skip
     turn = (np.trace(found.transformation[:3, :3]) - 1) / 2
     return {
         "shift": float(np.linalg.norm(found.transformation[:3, 3])),
         "turn": float(np.arccos(np.clip(turn, -1, 1))),
-        "overlap": float(found.fitness),
     }
+
+
+OF_DEPTH: tuple[Error, ...] = (plane_error, registration_error)
 
 
 def picture_error(cell: Cell, sensor: str) -> Mapping[str, float]:

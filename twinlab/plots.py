@@ -10,7 +10,9 @@ from matplotlib.figure import Figure
 
 from twinlab.batches import Windows, hold
 from twinlab.cell import Cell
+from twinlab.effects import UNITS
 from twinlab.errors import ModelError
+from twinlab.intervals import interval
 from twinlab.model import WorldModel
 
 _COLOURS = {"picked": "tab:blue", "placed": "tab:green", "missed": "tab:red", "dropped": "tab:orange", "stop": "black"}
@@ -52,6 +54,49 @@ def episode(recorded: xr.Dataset, names: Sequence[str] = ("tcp", "width", "wrenc
         "time [s]; lines: " + ", ".join(f"{k} {c.removeprefix('tab:')}" for k, c in _COLOURS.items())
     )
     figure.tight_layout()
+    plt.close(figure)
+    return figure
+
+
+def pictures(recorded: xr.Dataset, names: Sequence[str], ticks: Sequence[int]) -> Figure:
+    """Some pictures of an episode, one row a variable, one column a tick; depths [m] share their colours."""
+    shapes = [recorded[name].shape[1:3] for name in names]
+    wide, tall = 9.0, [9.0 / len(ticks) * height / width + 0.35 for height, width in shapes]
+    figure, axes = plt.subplots(
+        len(names), len(ticks), figsize=(wide, sum(tall)), height_ratios=tall, squeeze=False, layout="constrained"
+    )
+    depths = [recorded[n].values[list(ticks)] for n in names if recorded[n].attrs["kind"] == "depth"]
+    finite = np.concatenate([d[np.isfinite(d)] for d in depths]) if depths else np.zeros(1)
+    limits = {"vmin": finite.min(), "vmax": finite.max(), "cmap": "viridis_r"}
+    for row, name in zip(axes, names, strict=True):
+        for axis, tick in zip(row, ticks, strict=True):
+            value = recorded[name].values[tick]
+            flat = recorded[name].attrs["kind"] == "depth"
+            shown = axis.imshow(np.where(np.isfinite(value), value, np.nan), **limits) if flat else axis.imshow(value)
+            axis.set_title(f"{name}, {float(recorded['time'][tick]):.2f} s", fontsize=9)
+            axis.set_facecolor("0.25")
+            axis.set_xticks([]), axis.set_yticks([])
+        if recorded[name].attrs["kind"] == "depth":
+            figure.colorbar(shown, ax=row[-1], label="m", shrink=0.9)
+    plt.close(figure)
+    return figure
+
+
+def costs(found: xr.Dataset) -> Figure:
+    """What each effect of a sensor costs (see `effects.costs`): mean size of each error, 95 % interval over seeds."""
+    rows = -(-len(found.data_vars) // 2)
+    figure, axes = plt.subplots(rows, 2, figsize=(9, 2.2 * rows), squeeze=False, layout="constrained")
+    for axis in axes.flat[len(found.data_vars) :]:
+        axis.set_axis_off()
+    for axis, name in zip(axes.flat, map(str, found.data_vars), strict=False):
+        unit, size = UNITS.get(name, ("1", 1.0))
+        mean, low, high = np.array([interval(size * np.abs(row)) for row in found[name].values]).T
+        at = np.arange(len(mean))
+        axis.bar(at, mean, color="tab:blue", alpha=0.8)
+        axis.errorbar(at, mean, (mean - low, high - mean), fmt="none", ecolor="black", elinewidth=1)
+        axis.set_xticks(at, found["effect"].values, rotation=40, ha="right", fontsize=7)
+        axis.set_ylabel(f"{name} [{unit}]", fontsize=8)
+        axis.tick_params(axis="y", labelsize=7)
     plt.close(figure)
     return figure
 

@@ -61,7 +61,7 @@ class SensorPanel(ipywidgets.VBox):
         with effects.moment(self._spec, sensor, seed, 0) as cell:
             variable = _picture(cell, sensor)
         self._kind = variable.kind
-        chosen = (effects.picture_error,) if variable.kind == "image" else _OF_DEPTH
+        chosen = (effects.picture_error,) if variable.kind == "image" else effects.OF_DEPTH
         self._told = tuple(errors) if errors is not None else chosen
         shape = (*variable.shape[:2], 3)
         self._pictures = Cameras(
@@ -110,7 +110,7 @@ class SensorPanel(ipywidgets.VBox):
         seed, ticks, action = self._when
         try:
             with effects.moment(self.spec, self._sensor, seed, ticks, action) as cell:
-                self.errors = {n: v for error in self._told for n, v in error(cell, self._sensor).items()}
+                self.errors = effects.told(cell, self._sensor, self._told)
                 self._show(cell.truth[f"{self._sensor}_clean"], cell.readings[self._sensor])
         except Exception as told:
             self._status.value = _alert(f"{type(told).__name__}: {told}")
@@ -128,9 +128,6 @@ class SensorPanel(ipywidgets.VBox):
             apart = np.where(both, np.abs(np.where(both, measured, 0) - np.where(both, clean, 0)), np.inf)
             pictures = (coloured(clean, low, high), coloured(measured, low, high), coloured(_WORST - apart, 0, _WORST))
         self._pictures.show(dict(zip(_SHOWN, pictures, strict=True)))
-
-
-_OF_DEPTH: tuple[Error, ...] = (effects.plane_error, effects.registration_error)
 
 
 def _picture(cell: Cell, sensor: str) -> Variable:

@@ -347,3 +347,22 @@ def test_10_000_restores_and_renders_leave_the_memory_flat(world):
     view.close()
     slope = np.polyfit(500 * np.arange(len(memory) // 2), memory[len(memory) // 2 :], 1)[0]
     assert slope < 1024
+
+
+def test_links_are_seen_where_the_joints_of_this_step_put_them_and_looking_changes_nothing():
+    def run(looks: bool) -> tuple[np.ndarray, np.ndarray]:
+        with World() as world:
+            world.load("arm", "franka_panda/panda.urdf", frames.pose())
+            for _ in range(20):
+                world.drive("arm", {"panda_joint1": 1.0}, {"panda_joint1": 87.0})
+                world.step()
+                if looks:
+                    world.pose("arm/panda_hand"), world.velocity("arm/panda_link3"), world.snapshot()
+            turn = world.joints("arm").position[0]
+            elbow = world.snapshot().pose("arm/panda_link1")
+            assert frames.yaw(elbow) == pytest.approx(turn, abs=1e-6)
+            assert np.abs(world.joints("arm").velocity[0]) > 0.1, "it moves, or nothing could be late"
+            return world.joints("arm").position, world.snapshot().poses
+
+    for seen, blind in zip(run(True), run(False), strict=True):
+        assert (seen == blind).all()

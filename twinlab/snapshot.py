@@ -108,6 +108,7 @@ class Contacts:
         depth: penetration [m], positive inside (contact,).
         points: where it is touched, in the world (contact, 3) [m].
         normals: unit vectors in the world, from the other body towards this one (contact, 3).
+        friction: force along the surface that the other body gives this one, in the world (contact, 3) [N].
     """
 
     links: tuple[str, ...]
@@ -116,6 +117,7 @@ class Contacts:
     depth: np.ndarray
     points: np.ndarray
     normals: np.ndarray
+    friction: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)

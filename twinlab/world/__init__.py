@@ -10,7 +10,7 @@ from twinlab.errors import MeshError, WorldError
 from twinlab.robots import check_robot, quiet
 from twinlab.snapshot import Contacts, Joints, Piece, Snapshot, Visual
 from twinlab.world._kept import Body, Saved, Surface, known, touching
-from twinlab.world._shapes import collision, visuals
+from twinlab.world._shapes import collision, speed, visuals
 
 with quiet():  # PyBullet tells its build time on stderr, which notebooks would show
     import pybullet
@@ -177,6 +177,8 @@ class World:
                 pybullet.resetBasePositionAndOrientation(one.number, one.home[:3], one.home[3:], self.client)
         for one in self._surfaces.values():
             one.travel += one.speed * self._step
+        for body in self._bodies.values():
+            self._follow(body)
         self.steps += 1
 
     def surface(self, name: str, velocity: np.ndarray) -> None:
@@ -207,6 +209,7 @@ class World:
         body = self._body(name)
         for joint, value in positions.items():
             pybullet.resetJointState(body.number, self._joint(body, joint), value, 0.0, self.client)
+        self._follow(body)
 
     def drive(
         self,
@@ -282,6 +285,8 @@ class World:
             if self._bodies[name].mass != mass:
                 self._weigh(name, mass)
         pybullet.restoreState(stateId=saved.number, physicsClientId=self.client)
+        for body in self._bodies.values():
+            self._follow(body)
         for name, (velocity, travel) in saved.surfaces.items():
             self.surface(name, np.array(velocity))
             self._surfaces[name].travel = travel
@@ -299,7 +304,7 @@ class World:
         name, _, part = link.partition("/")
         body = self._body(name)
         if part:
-            state = pybullet.getLinkState(body.number, self._link(body, part), False, True, self.client)
+            state = pybullet.getLinkState(body.number, self._link(body, part), physicsClientId=self.client)
             return np.array([*state[4], *state[5]])
         position, quaternion = pybullet.getBasePositionAndOrientation(body.number, self.client)
         at = np.array([*position, *quaternion])
@@ -327,14 +332,7 @@ class World:
         """Linear [m/s] and angular [rad/s] velocity (6,) of a body's or link's frame, in the world's axes."""
         name, _, part = link.partition("/")
         body = self._body(name)
-        if not part:
-            linear, angular = pybullet.getBaseVelocity(body.number, self.client)
-            return np.array([*linear, *angular])
-        state = pybullet.getLinkState(body.number, self._link(body, part), True, True, self.client)
-        a, b, c = state[7]
-        x, y, z = (link - middle for link, middle in zip(state[4], state[0], strict=True))
-        turning = (b * z - c * y, c * x - a * z, a * y - b * x)  # PyBullet tells the velocity of the centre of mass
-        return np.array([*(v + w for v, w in zip(state[6], turning, strict=True)), a, b, c])
+        return speed(body.number, self._link(body, part) if part else -1, self.client)
 
     def hits(self, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
         """What rays from (ray, 3) to (ray, 3) [m] first hit: at which share of their length (1 for nothing), and whom.
@@ -348,8 +346,7 @@ class World:
 
     def rays(self, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
         """Where rays from (ray, 3) to (ray, 3) [m] first hit, as a share of their length; 1 where nothing is hit."""
-        self._check_open()
-        return np.array([hit[2] for hit in pybullet.rayTestBatch(starts, ends, physicsClientId=self.client)])
+        return self.hits(starts, ends)[0]
 
     def snapshot(self) -> Snapshot:
         """All poses, joints and visuals at this instant."""
@@ -365,11 +362,18 @@ class World:
                 joints[name] = self.joints(name)
         return Snapshot(self.time, self.bodies, tuple(self._links), poses, self._visuals, joints)
 
-    # ---- inside
-
     def _check_open(self) -> None:
         if self.client < 0:
             raise WorldError("this world is closed; nothing in it can be reached any more, make a new one")
+
+    def _follow(self, body: Body) -> None:
+        """Let a robot's links stand where its joints say.
+
+        PyBullet leaves them where the last step began until asked, and then the next step differs by a hair: so it is
+        asked after every step, and nobody who looks changes anything.
+        """
+        if body.joints:
+            pybullet.getLinkState(body.number, 0, computeForwardKinematics=True, physicsClientId=self.client)
 
     def _weigh(self, name: str, mass: float) -> None:
         body = self._body(name)

@@ -1,4 +1,4 @@
-"""What PyBullet collides and what is drawn: solids into collision shapes, a loaded robot's meshes into visuals."""
+"""PyBullet's bodies: solids into collision shapes, a loaded robot's meshes into visuals, how fast a link moves."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -43,6 +43,18 @@ def visuals(number: int, body: int, first: int, faces: int, client: int) -> list
             mesh = meshes.Mesh(mesh.vertices * np.float32(scale), mesh.faces, mesh.colours)
         found.append(Visual(first + 1 + link, body, mesh, np.array([*position, *turn]), colour[:3]))
     return found
+
+
+def speed(number: int, link: int, client: int) -> np.ndarray:
+    """Linear [m/s] and angular [rad/s] velocity (6,) of the frame of a body (-1) or a link, in the world's axes."""
+    if link < 0:
+        linear, angular = pybullet.getBaseVelocity(number, client)
+        return np.array([*linear, *angular])
+    state = pybullet.getLinkState(number, link, True, physicsClientId=client)
+    a, b, c = state[7]
+    x, y, z = (frame - middle for frame, middle in zip(state[4], state[0], strict=True))
+    turning = (b * z - c * y, c * x - a * z, a * y - b * x)  # PyBullet tells the velocity of the centre of mass
+    return np.array([*(v + w for v, w in zip(state[6], turning, strict=True)), a, b, c])
 
 
 def _solid(piece: Piece, client: int) -> int:

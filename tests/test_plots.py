@@ -100,3 +100,21 @@ def test_scores_show_means_with_intervals_units_and_a_bar_a_policy(scores):
     assert ends[1] == pytest.approx([0.5, 1])
     assert figure not in map(plt.figure, plt.get_fignums())  # a notebook would show it twice
     assert drawn(figure).std() > 10
+
+
+def test_pictures_of_an_episode_share_the_colours_of_depth(small_episode):
+    figure = plots.pictures(small_episode, ["overhead_rgb", "overhead_depth", "wrist_depth"], ticks=(0, 20, 40))
+    shown = [axis for axis in figure.axes if axis.images and axis.get_title()]
+    assert [axis.get_title() for axis in shown[:3]] == [f"overhead_rgb, {t:.2f} s" for t in (0, 1, 2)]
+    limits = {axis.images[0].get_clim() for axis in shown[3:]}
+    assert len(shown) == 9 and len(limits) == 1
+    assert (shown[1].images[0].get_array() == small_episode["overhead_rgb"].values[20]).all()
+
+
+def test_costs_are_drawn_by_their_size_with_intervals():
+    values = (("effect", "seed"), np.array([[0.0, 0.0, 0.0], [-0.001, -0.003, -0.002]]))
+    figure = plots.costs(xr.Dataset({"offset": values}, {"effect": ["none", "camera"], "seed": [0, 1, 2]}))
+    axis = figure.axes[0]
+    assert axis.get_ylabel() == "offset [mm]"
+    assert [bar.get_height() for bar in axis.patches] == pytest.approx([0, 2])
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["none", "camera"]

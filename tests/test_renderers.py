@@ -28,6 +28,7 @@ DOWN = frames.look_at((0, 0, 1.1), (0, 0, 0), (0, 1, 0))  # x to the right, y up
 ASIDE = frames.look_at((0.5, -0.7, 0.6), (0.02, 0.01, 0.05))
 LENS = Intrinsics(width=90, height=70, fx=101.3, fy=96.7, cx=41.6, cy=37.2)  # nothing about it is symmetric
 BOX = meshes.box((0.2, 0.3, 0.2)).mesh
+FLAT = meshes.box((0.1, 0.1, 0.1)).mesh
 
 
 def seen(*things: tuple[Mesh, np.ndarray, tuple[float, float, float]]) -> Snapshot:
@@ -61,6 +62,7 @@ def test_a_frame_has_the_shapes_and_types_of_the_contract(view: View) -> None:
         ("rgb", (70, 90, 3), "uint8"),
         ("depth", (70, 90), "float32"),
         ("mask", (70, 90), "int16"),
+        ("visual", (70, 90), "int16"),
     ):
         array = getattr(frame, name)
         assert (array.shape, array.dtype, array.flags.c_contiguous) == (shape, np.dtype(kind), True)
@@ -115,6 +117,31 @@ def test_what_is_nearer_hides_what_is_behind(view: View) -> None:
         assert frame.depth[37, 42] == pytest.approx(0.55, abs=1e-6)
         assert frame.mask[37, 32] == second
         assert frame.depth[37, 32] == pytest.approx(0.9, abs=1e-6)
+
+
+@pytest.mark.parametrize("sides", [4, 200])
+def test_insides_are_not_seen(view: View, sides: int) -> None:
+    around = (meshes.prism(sides, 0.3, 0.4).mesh, frames.pose((0, 0, 1.0)), RED)  # the camera stands in it, at 1.1 m
+    frame = view.render(seen(around, (BOX, frames.pose((0, 0, 0.1)), GREY)), LENS, DOWN)
+    assert (frame.mask[37, 42], frame.depth[37, 42]) == (1, pytest.approx(0.9, abs=1e-6))
+    assert set(np.unique(frame.mask)) == {-1, 1}
+
+
+def test_what_is_nearer_than_a_centimetre_or_further_than_100_metres_is_not_seen(view: View) -> None:
+    plate = meshes.box((100, 100, 0.1)).mesh
+    for near, first in ((0.009, 1), (0.011, 0)):
+        things = (BOX, frames.pose((0, 0, 1.0 - near)), RED), (plate, frames.pose((0, 0, 0)), GREY)
+        assert (view.render(seen(*things), LENS, DOWN).mask == first).all()
+    for far, first in ((99.9, 0), (100.1, -1)):
+        assert view.render(seen((plate, frames.pose((0, 0, 1.05 - far)), GREY)), LENS, DOWN).mask[37, 42] == first
+
+
+def test_large_and_small_meshes_hide_each_other(view: View) -> None:
+    many = meshes.prism(200, 0.05, 0.1).mesh
+    for heights, first in (((0.5, 0.1), 0), ((0.1, 0.5), 1)):
+        one, other = ((mesh, frames.pose((0, 0, z)), RED) for mesh, z in zip((many, FLAT), heights, strict=True))
+        frame = view.render(seen(one, other), LENS, DOWN)
+        assert (frame.mask[37, 42], frame.depth[37, 42]) == (first, pytest.approx(0.55, abs=1e-6))
 
 
 def test_colours_come_from_the_faces_or_else_from_the_visual(view: View) -> None:

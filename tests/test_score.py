@@ -8,7 +8,7 @@ import xarray as xr
 
 from twinlab.cell import Cell
 from twinlab.episodes import record
-from twinlab.errors import RendererError
+from twinlab.errors import UnknownVariantError
 from twinlab.kpi import UNITS, kpis
 from twinlab.policies.expert import Expert
 from twinlab.policies.still import Still
@@ -62,13 +62,16 @@ def test_the_order_of_seeds_and_the_number_of_workers_change_nothing(scored, bli
 
 
 def test_nothing_is_rendered_for_a_policy_that_does_not_look(sorting, monkeypatch):
-    with Cell(sorting) as cell:
-        with monkeypatch.context() as blind:
-            blind.setattr("twinlab.rooms.build", None)  # whoever builds a renderer fails
-            wanted = score(cell, Still(), [60_000], 10)
-        monkeypatch.setenv("__EGL_VENDOR_LIBRARY_FILENAMES", "/nowhere")  # a worker has no OpenGL
-        xr.testing.assert_identical(score(cell, Still(), [60_000], 10, workers=2), wanted)
-        with pytest.raises(RendererError):
+    with Cell(sorting) as cell, monkeypatch.context() as blind:
+        blind.setattr("twinlab.rooms.build", None)  # whoever builds a renderer fails
+        wanted = score(cell, Still(), [60_000], 10)
+    pictures = [name for name, sensor in sorting.sensors.items() if getattr(sensor, "camera", "")]
+    dark = sorting.model_copy(update={"renderer": "nothing"})  # no renderer can be opened in any process
+    with Cell(dark, without=pictures) as cell:
+        found = score(cell, Still(), [60_000], 10, workers=2)
+        assert found.attrs.pop("scene_digest") != wanted.attrs.pop("scene_digest")
+        xr.testing.assert_identical(found, wanted)
+        with pytest.raises(UnknownVariantError, match="no 'nothing' in renderers/"):
             score(cell, Still(sees_pictures=True), [60_000], 10, workers=2)
 
 

@@ -16,7 +16,7 @@ class Mask(Sensor):
         camera = moment.cameras[self.camera].camera
         dims = tuple(f"{self.camera}_{axis}" for axis in ("row", "column"))
         shape = (camera.height, camera.width)
-        return (Variable(name, dims, shape, "int16", "1", "mask", "truth"),)
+        return (Variable(name, dims, shape, "int16", "1", "mask", "truth", about=camera.about()),)
 
     def read(self, name: str, moment: Moment, state: None) -> tuple[Readings, None]:
         """The renderer's picture as it is."""

@@ -73,13 +73,15 @@ def slopes(lens: Intrinsics) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def facing(frame: Frame, lens: Intrinsics) -> np.ndarray:
     """The cosine of the angle of incidence, float32 (height, width); 0 where nothing is."""
+    out = np.einsum("ijk,ijk->ij", frame.normals, _inwards(lens))
+    return np.asarray(np.maximum(out, np.float32(0), out=out))
+
+
+@functools.lru_cache(maxsize=32)
+def _inwards(lens: Intrinsics) -> np.ndarray:
+    """Of each pixel the unit vector towards the camera, float32 (height, width, 3)."""
     x, y, length = slopes(lens)
-    normals = frame.normals
-    out = normals[..., 0] * x
-    out += normals[..., 1] * y
-    out += normals[..., 2]
-    out /= length
-    return np.asarray(np.maximum(np.negative(out, out=out), np.float32(0), out=out))
+    return -np.stack([x / length, y / length, 1 / length], axis=-1)
 
 
 def albedo(frame: Frame, visuals: tuple[Visual, ...]) -> np.ndarray:

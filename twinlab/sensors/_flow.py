@@ -78,14 +78,17 @@ def _back(links: np.ndarray, before: Seen, now: Seen) -> np.ndarray:
     Returns:
         float32 (visual, 3, 4).
     """
-    old, new = frames.matrix(np.stack([before.links[links], now.links[links]]))
-    eye, camera = frames.matrix(np.stack([before.camera, now.camera]))
-    undone = new[:, :3, :3].transpose(0, 2, 1)
-    turn = old[:, :3, :3] @ undone
-    carried = np.zeros((len(links), 4, 4))
-    carried[:, :3, :3], carried[:, 3, 3] = turn, 1
-    carried[:, :3, 3] = old[:, :3, 3] - (turn @ new[:, :3, 3:])[..., 0]
-    return (np.linalg.inv(eye) @ carried @ camera)[:, :3].astype(np.float32)
+    poses = np.empty((2, len(links) + 1, 7))
+    for row, seen in zip(poses, (before, now), strict=True):
+        row[:-1], row[-1] = seen.links[links], seen.camera
+    (old, new), places = frames.matrix(poses)[:, :, :3, :3], poses[..., :3, None]
+    turn = old[:-1] @ new[:-1].transpose(0, 2, 1)  # of each link since before, in the world
+    shift = places[0, :-1] - turn @ places[1, :-1]
+    eye = old[-1].T
+    out = np.empty((len(links), 3, 4), np.float32)
+    out[..., :3] = eye @ turn @ new[-1]
+    out[..., 3:] = eye @ (turn @ places[1, -1] + shift - places[0, -1])
+    return out
 
 
 def _speed(visual: np.ndarray, depth: np.ndarray, stride: int, lens: Intrinsics, back: np.ndarray) -> np.ndarray:

@@ -7,11 +7,11 @@ import numpy as np
 
 NEAR, FAR = 0.01, 100.0  # what lies nearer or further is not drawn [m]
 
-PAINT_VERTEX = """#version 330
+_PAINT_VERTEX = """#version 330
 uniform sampler2D poses;
 uniform vec4 lens;
-in vec3 at; in vec3 normal; in vec4 paint; in int which;
-out vec3 upwards; flat out vec3 colour; flat out int number;
+in vec3 at; in vec3 normal; in vec4 paint; in int which; IN_TEXTURE
+out vec3 upwards; flat out vec3 colour; flat out int number; OUT_TEXTURE
 const float near = NEAR, far = FAR;
 void main() {
     mat3x4 rows = mat3x4(texelFetch(poses, ivec2(0, which), 0), texelFetch(poses, ivec2(1, which), 0),
@@ -20,6 +20,7 @@ void main() {
     upwards = vec4(normal, 0) * rows;
     colour = paint.rgb;
     number = which;
+    SET_TEXTURE
     float deep = (seen.z * (far + near) - 2 * far * near) / (far - near);
     gl_Position = vec4(seen.xy * lens.xy + seen.z * lens.zw, deep, seen.z);
 }
@@ -43,13 +44,6 @@ SCREEN_VERTEX = """#version 330
 void main() { gl_Position = vec4(gl_VertexID == 2 ? 3 : -1, gl_VertexID == 1 ? 3 : -1, 1, 1); }
 """
 
-EMPTY_FRAGMENT = """#version 330
-uniform vec3 background;
-layout(location = 0) out vec4 rgb; layout(location = 1) out float depth;
-layout(location = 2) out int visual; layout(location = 3) out vec4 normal;
-void main() { rgb = vec4(background, 1); depth = uintBitsToFloat(0x7F800000u); visual = -1; normal = vec4(0); }
-"""
-
 SHRINK_FRAGMENT = """#version 330
 uniform sampler2D fine; uniform int samples;
 layout(location = 0) out vec4 rgb;
@@ -64,24 +58,24 @@ void main() {
 """
 
 # Colours are mixed as their squares, which is close to linear light. The normal of the surface comes from how the
-# inverse depth changes from pixel to pixel: on a plane n·p = d it is (n·ray)/d, for the ray with z = 1.
+# inverse depth changes from pixel to pixel: on a plane n·p = d it is (n·ray)/d, for the ray with z = 1. Normals are
+# written as 16 bits in two's complement, beside one more than the visual's number.
 _PAINT_FRAGMENT = """#version 330
-uniform vec4 rays; uniform vec3 sun; uniform vec4 sky;
-uniform mat4 to_light; uniform sampler2DShadow shadow; uniform vec2 blur; uniform float lift;
-in vec3 upwards; flat in vec3 colour; flat in int number;
-layout(location = 0) out vec4 rgb; layout(location = 1) out float depth;
-layout(location = 2) out int visual; layout(location = 3) out vec4 normal;
+uniform vec4 rays; uniform vec2 focal; uniform vec3 sun; uniform vec4 sky;
+uniform mat4 to_light; uniform sampler2DShadow shadow; uniform vec2 blur; uniform float lift; UNIFORM_TEXTURE
+in vec3 upwards; flat in vec3 colour; flat in int number; FROM_TEXTURE
+layout(location = 0) out vec4 rgb; layout(location = 1) out float closeness; layout(location = 2) out uvec2 surface;
 const vec2 disc[TAPS + 1] = vec2[TAPS + 1](DISC);
 void main() {
-    depth = 1 / gl_FragCoord.w;
-    visual = number;
+    closeness = gl_FragCoord.w;
     vec2 ray = gl_FragCoord.xy * rays.xy + rays.zw;
-    vec2 slope = vec2(dFdx(gl_FragCoord.w), dFdy(gl_FragCoord.w)) / rays.xy;
-    normal = vec4(-normalize(vec3(slope, gl_FragCoord.w - dot(slope, ray))), 0);
+    vec2 slope = vec2(dFdx(gl_FragCoord.w), dFdy(gl_FragCoord.w)) * focal;
+    ivec3 normal = ivec3(-32767 * normalize(vec3(slope, gl_FragCoord.w - dot(slope, ray))));
+    surface = uvec2(normal.xz & 65535) | uvec2(normal.y, number + 1) << 16;
     vec3 up = normalize(upwards);
     float lit = 1;
     if (TAPS > 0) {
-        vec3 place = (to_light * vec4(vec3(ray, 1) * depth + lift * up, 1)).xyz;
+        vec3 place = (to_light * vec4(vec3(ray, 1) / gl_FragCoord.w + lift * up, 1)).xyz;
         if (all(lessThan(abs(place - 0.5), vec3(0.5)))) {
             lit = 0;
             for (int i = 0; i < TAPS; ++i) lit += textureLod(shadow, vec3(place.xy + disc[i] * blur, place.z), 0);
@@ -89,14 +83,39 @@ void main() {
         }
     }
     float light = dot(sky, vec4(up, 1)) + lit * max(dot(sun, up), 0);
-    rgb = vec4(colour * sqrt(light), 1);
+    rgb = vec4(colour TEXEL * sqrt(light), 1);
 }
 """
 
+# What textures add: `on` is how often the picture goes into the place from its corner, `tile` its first texel, columns
+# and rows. All pictures lie in one row that is broken into lines of TEXELS, so they need not fit together.
+TEXELS = 2048
+_TEXTURE = {
+    "IN_TEXTURE": "in vec2 over; in ivec3 picture;",
+    "OUT_TEXTURE": "out vec2 on; flat out ivec3 tile;",
+    "SET_TEXTURE": "on = over; tile = picture;",
+    "UNIFORM_TEXTURE": "uniform sampler2D pictures;",
+    "FROM_TEXTURE": """in vec2 on; flat in ivec3 tile;
+vec3 texel() {
+    ivec2 cell = min(ivec2(fract(on) * vec2(tile.yz)), tile.yz - 1);
+    int place = tile.x + cell.y * tile.y + cell.x;
+    return texelFetch(pictures, ivec2(place % TEXELS, place / TEXELS), 0).rgb;
+}""".replace("TEXELS", f"{TEXELS}"),
+    "TEXEL": "* texel()",
+}
 
-def paint_fragment(taps: int) -> str:
-    """The shader with so many looks at the shadow map, spread evenly over a disc (Vogel 1979)."""
+
+def paint(taps: int, textured: bool) -> tuple[str, str]:
+    """The vertex and the fragment shader that draw a scene.
+
+    Args:
+        taps: so many looks at the shadow map, spread evenly over a disc (Vogel 1979).
+        textured: whether some visuals have a texture.
+    """
     number = np.arange(taps + 1)
     radius, angle = np.sqrt((number + 0.5) / max(taps, 1)), number * np.pi * (3 - np.sqrt(5))
     disc = ", ".join(f"vec2({r * np.cos(a):.4f}, {r * np.sin(a):.4f})" for r, a in zip(radius, angle, strict=True))
-    return _PAINT_FRAGMENT.replace("TAPS", str(taps)).replace("DISC", disc)
+    vertex, fragment = _PAINT_VERTEX, _PAINT_FRAGMENT.replace("TAPS", str(taps)).replace("DISC", disc)
+    for word, code in _TEXTURE.items():
+        vertex, fragment = (shader.replace(word, code if textured else "") for shader in (vertex, fragment))
+    return vertex, fragment

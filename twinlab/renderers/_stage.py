@@ -1,0 +1,211 @@
+"""What `raster` keeps of a tuple of visuals: their meshes as one buffer, their textures; matrices per snapshot."""
+
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import moderngl
+import numpy as np
+
+from twinlab import frames
+from twinlab.meshes import Mesh, shading_normals
+from twinlab.renderers import _shaders
+from twinlab.renderers._sieve import Sieve
+from twinlab.snapshot import Snapshot, Texture, Visual
+
+_FINE = 100  # meshes of more faces are sieved before they are drawn
+_VERTEX = np.dtype([("at", "f4", 3), ("normal", "f4", 3), ("paint", "u1", 4), ("which", "i4")])
+_COVER = np.dtype([("over", "f4", 2), ("picture", "i4", 3)])
+
+
+class Stage:
+    """The meshes of one tuple of visuals, uploaded once; per snapshot only their matrices and which faces can show.
+
+    Attributes:
+        visuals: what is on it.
+        world: the matrix (visual, 4, 4) of each visual's frame in the world, of the snapshot that was placed last.
+        bodies: the body of each visual, the last one for nothing, int16.
+        painted, casting: what a camera and the sun see of it.
+    """
+
+    def __init__(
+        self, context: moderngl.Context, visuals: tuple[Visual, ...], paint: moderngl.Program, cast: moderngl.Program
+    ) -> None:
+        self.visuals = visuals
+        self._links = np.array([v.link for v in visuals])
+        self._mounts = frames.matrix(np.stack([v.pose for v in visuals]))
+        ends = np.stack([[v.mesh.vertices.min(axis=0), v.mesh.vertices.max(axis=0)] for v in visuals]).astype(float)
+        self._middle, self._half = ends.mean(axis=1), np.ptp(ends, axis=1) / 2
+        self.snapshot: Snapshot | None = None
+        self.world = self._mounts
+        self.bodies = np.array([*(v.body for v in visuals), -1], np.int16)
+        order, self._fine = _order(visuals)
+        vertices, faces = _merged(visuals, order)
+        fine = sum(len(visuals[number].mesh.faces) for number in self._fine)
+        meshes = [visuals[number].mesh for number in self._fine]
+        self._sieve = Sieve(meshes, faces[:fine]) if meshes else None
+        self._first, self._count = fine, len(faces)
+        self._held: list[Any] = []
+        pictures = _pictures(context, visuals)
+        self._pictures = pictures
+        layout: list[Any] = [(self._kept(context.buffer(vertices)), "3f4 3f4 4f1 i4", "at", "normal", "paint", "which")]
+        casting = [(layout[0][0], "3f4 16x i4", "at", "which")]
+        if pictures is not None:
+            self._kept(pictures)
+            cover = np.concatenate([_cover(visuals, number) for number in order])
+            layout.append((self._kept(context.buffer(cover)), "2f4 3i4", "over", "picture"))
+        self.painted = _Drawing(self._kept(context.buffer(faces)), context, paint, layout, len(visuals))
+        self.casting = _Drawing(self._kept(context.buffer(faces)), context, cast, casting, len(visuals))
+
+    def place(self, snapshot: Snapshot) -> None:
+        """Set `world` to where things are in a snapshot of these visuals."""
+        if snapshot is not self.snapshot:
+            self.world = frames.matrix(snapshot.poses[self._links]) @ self._mounts
+            self.snapshot = snapshot
+
+    def draw(
+        self, drawing: "_Drawing", matrices: np.ndarray, pixels: np.ndarray, eye: np.ndarray, size: tuple[int, int]
+    ) -> None:
+        """Draw all, by the program and in the framebuffer that are in use.
+
+        Args:
+            drawing: `painted` or `casting`.
+            matrices: what the program is given, from each visual's frame (visual, 4, 4).
+            pixels: from where `matrices` lead to the picture: column * depth, row * depth, depth (3, 4).
+            eye: where the picture is seen from in the world, homogeneous (4,).
+            size: width and height of the picture [px].
+        """
+        drawing.matrices.write(np.ascontiguousarray(matrices[:, :3], np.float32))
+        drawing.matrices.use(0)
+        if drawing is self.painted and self._pictures is not None:
+            self._pictures.use(2)
+        first = 0
+        if self._sieve is not None:
+            turns = self.world[self._fine, :3, :3].transpose(0, 2, 1)
+            seat = eye[:3] - eye[3] * self.world[self._fine, :3, 3]
+            eyes = np.concatenate([(turns @ seat[..., None])[..., 0], np.full((len(seat), 1), eye[3])], axis=1)
+            rows = self._sieve.kept(pixels @ matrices[self._fine], eyes, size, _shaders.NEAR)
+            first = self._first - len(rows)
+            if len(rows):
+                drawing.faces.write(rows, offset=first * 12)
+        drawing.array.render(vertices=3 * (self._count - first), first=3 * first)
+
+    def boxes(self, matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Low and high corners (visual, 3) of a box around each visual, along the axes to which matrices lead [m]."""
+        middle = (matrices[:, :3, :3] @ self._middle[..., None])[..., 0] + matrices[:, :3, 3]
+        half = (np.abs(matrices[:, :3, :3]) @ self._half[..., None])[..., 0]
+        return middle - half, middle + half
+
+    def release(self) -> None:
+        """Give back what OpenGL holds."""
+        for held in (self.painted, self.casting, *self._held):
+            held.release()
+
+    def _kept(self, part: Any) -> Any:
+        self._held.append(part)
+        return part
+
+
+class _Drawing:
+    """A vertex array with faces and matrices of its own, for one kind of picture."""
+
+    def __init__(
+        self, faces: moderngl.Buffer, context: moderngl.Context, program: moderngl.Program, layout: Any, visuals: int
+    ) -> None:
+        self.faces = faces
+        self.array = context.vertex_array(program, layout, faces)
+        self.matrices = context.texture((3, visuals), 4, dtype="f4")  # the upper three rows of each
+
+    def release(self) -> None:
+        self.array.release()
+        self.matrices.release()
+
+
+def _order(visuals: tuple[Visual, ...]) -> tuple[list[int], list[int]]:
+    """The numbers of visuals in the order of drawing, and the first of them: those of fine meshes.
+
+    Large ones come last, so that a floor need not be painted where something stands on it; the same mesh in a row.
+    """
+    alike: dict[Mesh, int] = {}
+    keys = [(np.ptp(v.mesh.vertices, axis=0).max(), alike.setdefault(v.mesh, len(alike))) for v in visuals]
+    by_size = sorted(range(len(visuals)), key=keys.__getitem__)
+    fine = [number for number in by_size if len(visuals[number].mesh.faces) > _FINE]
+    return [*fine, *(number for number in by_size if len(visuals[number].mesh.faces) <= _FINE)], fine
+
+
+def _merged(visuals: tuple[Visual, ...], order: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """One array of vertices and one of faces (face, 3), int32, for all visuals; each vertex knows its visual."""
+    parts, faces, first = [], [], 0
+    for number in order:
+        visual = visuals[number]
+        welded, corners = _welded(visual.mesh)
+        if visual.texture is not None:  # neighbours may take their place in the picture along other axes
+            welded, corners = welded[corners.reshape(-1)], np.arange(corners.size).reshape(-1, 3)
+        part = welded.copy()
+        part["which"] = number
+        if visual.mesh.colours is None:
+            part["paint"][:, :3] = np.round(np.clip(visual.colour, 0, 1) * np.array(255.0))
+        parts.append(part)
+        faces.append(corners + first)
+        first += len(part)
+    return np.concatenate(parts), np.concatenate(faces).astype(np.int32)
+
+
+_ready: WeakKeyDictionary[Mesh, tuple[np.ndarray, np.ndarray]] = WeakKeyDictionary()
+
+
+def _welded(mesh: Mesh) -> tuple[np.ndarray, np.ndarray]:
+    """A mesh's vertices and faces, with a vertex for each place, normal and colour; kept as long as the mesh is."""
+    if mesh not in _ready:
+        corners = np.zeros(mesh.faces.size, _VERTEX)
+        corners["at"] = mesh.vertices[mesh.faces].reshape(-1, 3)
+        corners["normal"] = shading_normals(mesh).reshape(-1, 3).round(4) + 0.0  # no -0.0
+        if mesh.colours is not None:
+            corners["paint"][:, :3] = np.repeat(np.round(mesh.colours.clip(0, 1) * 255), 3, axis=0)
+        _, chosen, place = np.unique(corners.view(f"V{_VERTEX.itemsize}"), return_index=True, return_inverse=True)
+        order = np.argsort(chosen)  # as the faces come to them, so that neighbours lie together
+        rank = np.empty_like(order)
+        rank[order] = np.arange(len(order))
+        _ready[mesh] = corners[chosen[order]], rank[place.reshape(-1, 3)]
+    return _ready[mesh]
+
+
+def _textures(visuals: tuple[Visual, ...]) -> dict[Texture, int]:
+    """Each texture once, and where its first texel lies; texel 0 is a white one for what has no texture."""
+    places: dict[Texture, int] = {}
+    first = 1
+    for visual in visuals:
+        if visual.texture is not None and visual.texture not in places:
+            places[visual.texture] = first
+            first += visual.texture.picture[..., 0].size
+    return places
+
+
+def _pictures(context: moderngl.Context, visuals: tuple[Visual, ...]) -> moderngl.Texture | None:
+    """All textures in one, a texel after the other; None if there are none."""
+    textures = _textures(visuals)
+    if not textures:
+        return None
+    texels = np.concatenate([np.full((1, 3), 255, np.uint8), *(t.picture.reshape(-1, 3) for t in textures)])
+    lines = -(-len(texels) // _shaders.TEXELS)
+    sheet = np.zeros((lines * _shaders.TEXELS, 3), np.uint8)
+    sheet[: len(texels)] = texels
+    return context.texture((_shaders.TEXELS, lines), 3, sheet, alignment=1)
+
+
+def _cover(visuals: tuple[Visual, ...], number: int) -> np.ndarray:
+    """For each vertex of a visual as in `_merged`: its place on its texture, and the texture's place."""
+    visual, texture = visuals[number], visuals[number].texture
+    if texture is None:
+        cover = np.zeros(len(_welded(visual.mesh)[0]), _COVER)
+        cover["picture"] = (0, 1, 1)
+        return cover
+    corners = visual.mesh.vertices[visual.mesh.faces].astype(float)
+    a, b, c = corners.transpose(1, 0, 2)
+    across = np.abs(np.cross(b - a, c - a)).argmax(axis=1)  # the first of equals: x before y before z
+    others = np.array([[1, 2], [0, 2], [0, 1]])[across]
+    rows, columns = texture.picture.shape[:2]
+    flat = np.take_along_axis(corners, others[:, None, :], axis=2) / (texture.edge, texture.edge * rows / columns)
+    cover = np.zeros(corners.size // 3, _COVER)
+    cover["over"] = (flat - np.floor(flat.min(axis=1, keepdims=True))).reshape(-1, 2)  # small numbers are exact ones
+    cover["picture"] = (_textures(visuals)[texture], columns, rows)
+    return cover

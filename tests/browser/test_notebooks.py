@@ -95,3 +95,29 @@ def test_a_panel_runs_pauses_stops_restarts_and_tells_its_errors(lab, page: Page
         assert any(lab.ask(page, "panel.view.seek") == "0.5" for _ in range(100)), "the kernel did not hear of the seek"
         page.locator(".widget-button:text-is('Run')").last.click()
         expect(page.get_by_role("alert")).to_have_text("The run ended: RuntimeError: out of ideas")
+
+
+def test_the_sensors_notebook_shows_each_effect_at_the_flick_of_a_switch(lab, page: Page):
+    with lab.notebook(page, "notebooks/02_sensors.ipynb"):
+        lab.run_all(page)
+        canvases = page.locator(".twinlab-pictures").first.locator("canvas")
+        canvases.first.scroll_into_view_if_needed()
+
+        def apart() -> float:
+            return differ(pixels(canvases.nth(0)), pixels(canvases.nth(1)))
+
+        assert pixels(canvases.nth(0)).std() > 10, "the clean picture is blank"
+        noisy = apart()
+        assert noisy > 0.03
+        press(page, "None")
+        page.locator("td:text-is('holes') + td:has-text('0.00 %')").first.wait_for()
+        assert apart() == 0, "with all effects off the measured picture is the clean one"
+        page.get_by_label("edge", exact=True).first.check()
+        page.locator("td:text-is('holes') + td:not(:has-text('0.00 %'))").first.wait_for()
+        assert 0 < apart() < noisy
+        assert float(lab.ask(page, "depth.errors['holes']")) > 0
+        press(page, "All")
+        page.locator("td:text-is('holes') + td").first.wait_for()
+        page.locator(".widget-slider [role=slider]").first.press("Home")
+        page.wait_for_function("() => document.body.innerText.includes('0.000')")
+        assert float(lab.ask(page, "depth.spec.sensors[DEPTH].subpixel")) == 0

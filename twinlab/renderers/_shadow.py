@@ -50,7 +50,9 @@ class Shadow:
         self._context.front_face, self._context.depth_func = "cw", "<"
         middle = self._size / 2
         pixels = np.array([[middle, 0, 0, middle - 0.5], [0, middle, 0, middle - 0.5], [0, 0, 0, 1]])
-        stage.draw(stage.casting, fit @ light @ stage.world, pixels, -light[2] * (1, 1, 1, 0), (self._size,) * 2)
+        hidden = float(self.extent.max()) / self._size  # a texel: what it shades lies further off than that
+        seat = -light[2] * (1, 1, 1, 0)
+        stage.draw(stage.casting, fit @ light @ stage.world, pixels, seat, (self._size,) * 2, hidden)
         self._drawn = stage.snapshot
 
     def _light(self, light: Light) -> np.ndarray:

@@ -1,5 +1,10 @@
-"""What `raster` keeps of a tuple of visuals: their meshes as one buffer, their textures; matrices per snapshot."""
+"""What `raster` keeps of a tuple of visuals: their meshes as one buffer, their textures; matrices per snapshot.
 
+A visual whose mesh has coarser ones is an entry for each of them, and what a picture shows of it is the coarsest whose
+error is within what shows nowhere there.
+"""
+
+from itertools import groupby
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -38,10 +43,12 @@ class Stage:
         self.snapshot: Snapshot | None = None
         self.world = self._mounts
         self.bodies = np.array([*(v.body for v in visuals), -1], np.int16)
-        order, self._fine = _order(visuals)
-        vertices, faces = _merged(visuals, order)
-        fine = sum(len(visuals[number].mesh.faces) for number in self._fine)
-        meshes = [visuals[number].mesh for number in self._fine]
+        entries, count = _entries(visuals)
+        vertices, faces = _merged(visuals, entries)
+        meshes = [mesh for _, mesh, _, _ in entries[:count]]
+        fine = sum(len(mesh.faces) for mesh in meshes)
+        self._fine = np.array([number for number, *_ in entries[:count]], int)
+        self._errors, self._nexts = (np.array([entry[i] for entry in entries[:count]]) for i in (2, 3))
         self._sieve = Sieve(meshes, faces[:fine]) if meshes else None
         self._first, self._count = fine, len(faces)
         self._held: list[Any] = []
@@ -51,7 +58,7 @@ class Stage:
         casting = [(layout[0][0], "3f4 16x i4", "at", "which")]
         if pictures is not None:
             self._kept(pictures)
-            cover = np.concatenate([_cover(visuals, number) for number in order])
+            cover = np.concatenate([_cover(visuals, number, mesh) for number, mesh, _, _ in entries])
             layout.append((self._kept(context.buffer(cover)), "2f4 3i4", "over", "picture"))
         self.painted = _Drawing(self._kept(context.buffer(faces)), context, paint, layout, len(visuals))
         self.casting = _Drawing(self._kept(context.buffer(faces)), context, cast, casting, len(visuals))
@@ -63,7 +70,13 @@ class Stage:
             self.snapshot = snapshot
 
     def draw(
-        self, drawing: "_Drawing", matrices: np.ndarray, pixels: np.ndarray, eye: np.ndarray, size: tuple[int, int]
+        self,
+        drawing: "_Drawing",
+        matrices: np.ndarray,
+        pixels: np.ndarray,
+        eye: np.ndarray,
+        size: tuple[int, int],
+        hidden: np.ndarray | float,
     ) -> None:
         """Draw all, by the program and in the framebuffer that are in use.
 
@@ -73,6 +86,7 @@ class Stage:
             pixels: from where `matrices` lead to the picture: column * depth, row * depth, depth (3, 4).
             eye: where the picture is seen from in the world, homogeneous (4,).
             size: width and height of the picture [px].
+            hidden: how far a surface may be off before it shows, one for all or for each visual (visual,) [m].
         """
         drawing.matrices.write(np.ascontiguousarray(matrices[:, :3], np.float32))
         drawing.matrices.use(0)
@@ -83,7 +97,9 @@ class Stage:
             turns = self.world[self._fine, :3, :3].transpose(0, 2, 1)
             seat = eye[:3] - eye[3] * self.world[self._fine, :3, 3]
             eyes = np.concatenate([(turns @ seat[..., None])[..., 0], np.full((len(seat), 1), eye[3])], axis=1)
-            rows = self._sieve.kept(pixels @ matrices[self._fine], eyes, size, _shaders.NEAR)
+            room = np.broadcast_to(hidden, len(self.visuals))[self._fine]
+            chosen = (self._errors <= room) & (self._nexts > room)
+            rows = self._sieve.kept(pixels @ matrices[self._fine], eyes, size, _shaders.NEAR, chosen)
             first = self._first - len(rows)
             if len(rows):
                 drawing.faces.write(rows, offset=first * 12)
@@ -120,29 +136,39 @@ class _Drawing:
         self.matrices.release()
 
 
-def _order(visuals: tuple[Visual, ...]) -> tuple[list[int], list[int]]:
-    """The numbers of visuals in the order of drawing, and the first of them: those of fine meshes.
+_Entry = tuple[int, Mesh, float, float]  # a visual's number, a mesh of it, that one's error and the next one's [m]
+
+
+def _entries(visuals: tuple[Visual, ...]) -> tuple[list[_Entry], int]:
+    """All meshes of all visuals in the order of drawing, and how many of them come first: the fine ones.
 
     Large ones come last, so that a floor need not be painted where something stands on it; the same mesh in a row.
     """
     alike: dict[Mesh, int] = {}
     keys = [(np.ptp(v.mesh.vertices, axis=0).max(), alike.setdefault(v.mesh, len(alike))) for v in visuals]
     by_size = sorted(range(len(visuals)), key=keys.__getitem__)
-    fine = [number for number in by_size if len(visuals[number].mesh.faces) > _FINE]
-    return [*fine, *(number for number in by_size if len(visuals[number].mesh.faces) <= _FINE)], fine
+    fine: list[_Entry] = []
+    for _, group in groupby((n for n in by_size if len(visuals[n].mesh.faces) > _FINE), key=keys.__getitem__):
+        numbers = list(group)
+        plain = all(visuals[n].texture is None for n in numbers)
+        meshes = [(0.0, visuals[numbers[0]].mesh), *(visuals[numbers[0]].mesh.coarser if plain else ())]
+        nexts = [*(error for error, _ in meshes[1:]), np.inf]
+        fine += [(n, mesh, error, after) for (error, mesh), after in zip(meshes, nexts, strict=True) for n in numbers]
+    rest = (n for n in by_size if len(visuals[n].mesh.faces) <= _FINE)
+    return [*fine, *((n, visuals[n].mesh, 0.0, np.inf) for n in rest)], len(fine)
 
 
-def _merged(visuals: tuple[Visual, ...], order: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    """One array of vertices and one of faces (face, 3), int32, for all visuals; each vertex knows its visual."""
+def _merged(visuals: tuple[Visual, ...], entries: list[_Entry]) -> tuple[np.ndarray, np.ndarray]:
+    """One array of vertices and one of faces (face, 3), int32, for all entries; each vertex knows its visual."""
     parts, faces, first = [], [], 0
-    for number in order:
+    for number, mesh, _, _ in entries:
         visual = visuals[number]
-        welded, corners = _welded(visual.mesh)
+        welded, corners = _welded(mesh)
         if visual.texture is not None:  # neighbours may take their place in the picture along other axes
             welded, corners = welded[corners.reshape(-1)], np.arange(corners.size).reshape(-1, 3)
         part = welded.copy()
         part["which"] = number
-        if visual.mesh.colours is None:
+        if mesh.colours is None:
             part["paint"][:, :3] = np.round(np.clip(visual.colour, 0, 1) * np.array(255.0))
         parts.append(part)
         faces.append(corners + first)
@@ -192,14 +218,14 @@ def _pictures(context: moderngl.Context, visuals: tuple[Visual, ...]) -> moderng
     return context.texture((_shaders.TEXELS, lines), 3, sheet, alignment=1)
 
 
-def _cover(visuals: tuple[Visual, ...], number: int) -> np.ndarray:
-    """For each vertex of a visual as in `_merged`: its place on its texture, and the texture's place."""
-    visual, texture = visuals[number], visuals[number].texture
+def _cover(visuals: tuple[Visual, ...], number: int, mesh: Mesh) -> np.ndarray:
+    """For each vertex of an entry as in `_merged`: its place on its texture, and the texture's place."""
+    texture = visuals[number].texture
     if texture is None:
-        cover = np.zeros(len(_welded(visual.mesh)[0]), _COVER)
+        cover = np.zeros(len(_welded(mesh)[0]), _COVER)
         cover["picture"] = (0, 1, 1)
         return cover
-    corners = visual.mesh.vertices[visual.mesh.faces].astype(float)
+    corners = mesh.vertices[mesh.faces].astype(float)
     a, b, c = corners.transpose(1, 0, 2)
     across = np.abs(np.cross(b - a, c - a)).argmax(axis=1)  # the first of equals: x before y before z
     others = np.array([[1, 2], [0, 2], [0, 1]])[across]

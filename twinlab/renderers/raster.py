@@ -27,7 +27,8 @@ _Result = TypeVar("_Result")
 class Raster:
     """OpenGL: one sun with soft shadows, light from the sky and the ground around.
 
-    It sees from 1 cm to 100 m. Faces show their outside only, as in PyBullet.
+    It sees from 1 cm to 100 m. Faces show their outside only, as in PyBullet. A mesh that has coarser ones is drawn by
+    the coarsest that is off by less than half a pixel where it is nearest.
 
     Attributes:
         shadows: whether the sun throws shadows.
@@ -194,7 +195,9 @@ class _Easel:
         self._paint["rays"] = (1 / c.fx, 1 / c.fy, -(c.cx + 0.5) / c.fx, -(c.cy + 0.5) / c.fy)
         self._paint["focal"] = (c.fx, c.fy)
         pixels, eye = np.column_stack([camera.matrix, np.zeros(3)]), np.array([*pose[:3], 1.0])
-        stage.draw(stage.painted, view @ stage.world, pixels, eye, (w, h))
+        nearest = stage.boxes(view @ stage.world)[0][:, 2]
+        hidden = np.maximum(nearest, 0) / (2 * max(c.fx, c.fy))  # half a pixel
+        stage.draw(stage.painted, view @ stage.world, pixels, eye, (w, h), hidden)
 
     def _light(self, view: np.ndarray, back: np.ndarray, light: Light) -> None:
         """Tell the shader where sun and sky are, seen from the camera, whose matrices lead there and back."""

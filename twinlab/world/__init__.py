@@ -124,14 +124,14 @@ class World:
             Visual(body.first, body.index, p.solid.mesh, p.pose, p.colour, p.gloss, p.texture) for p in pieces
         )
 
-    def load(self, name: str, file: str, pose: np.ndarray, faces: int = 1500) -> None:
+    def load(self, name: str, file: str, pose: np.ndarray, faces: int = 200) -> None:
         """Load a robot from a URDF file and fix its base.
 
         Args:
             name: the body's name.
             file: path; a relative one is looked up in pybullet_data.
             pose: frame of its base link in the world (7,).
-            faces: to how many triangles each drawn mesh is reduced at most, within 2 mm.
+            faces: to how many triangles each drawn mesh is reduced, or to more where that would be off by over 2 mm.
 
         Raises:
             MeshError: the file or a mesh that it names is missing, or PyBullet cannot read it.

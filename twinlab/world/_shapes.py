@@ -40,9 +40,16 @@ def visuals(number: int, body: int, first: int, faces: int, client: int) -> list
             continue
         mesh = meshes.cached(file.decode(), faces=faces)
         if scale != (1.0, 1.0, 1.0):
-            mesh = meshes.Mesh(mesh.vertices * np.float32(scale), mesh.faces, mesh.colours)
+            mesh = _scaled(mesh, scale)
         found.append(Visual(first + 1 + link, body, mesh, np.array([*position, *turn]), colour[:3]))
     return found
+
+
+def _scaled(mesh: meshes.Mesh, scale: tuple[float, float, float]) -> meshes.Mesh:
+    """The mesh and its coarser ones stretched along their axes."""
+    most = max(abs(s) for s in scale)
+    coarser = tuple((error * most, _scaled(one, scale)) for error, one in mesh.coarser)
+    return meshes.Mesh(mesh.vertices * np.array(scale, np.float32), mesh.faces, mesh.colours, coarser)
 
 
 def speed(number: int, link: int, client: int) -> np.ndarray:

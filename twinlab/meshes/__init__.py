@@ -16,25 +16,13 @@ from scipy import sparse
 from scipy.spatial import ConvexHull, QhullError
 
 from twinlab.errors import MeshError
+from twinlab.meshes._mesh import Mesh, made
+from twinlab.meshes._reduced import decimated as decimated
+from twinlab.meshes._reduced import distance as distance
+from twinlab.meshes._reduced import laddered
 
 FORMATS = (".obj", ".stl", ".ply", ".dae")
-_RECIPE = 2  # of the disk cache: raise it whenever `read` or `decimated` would give another mesh for the same file
-_SAMPLES = 20_000  # points on each surface at which `decimated` measures its error
-
-
-@dataclass(frozen=True, eq=False)
-class Mesh:
-    """Triangles, compared by identity so that renderers can keep what they uploaded.
-
-    Attributes:
-        vertices: positions [m], float32 (vertex, 3).
-        faces: indices of vertices, counter-clockwise seen from outside, int32 (face, 3).
-        colours: one sRGB colour a face in 0–1, float32 (face, 3); None takes the colour of the visual.
-    """
-
-    vertices: np.ndarray
-    faces: np.ndarray
-    colours: np.ndarray | None = None
+_RECIPE = 3  # of the disk cache: raise it whenever a file would give another mesh than before
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,21 +45,21 @@ def box(size: tuple[float, float, float]) -> Solid:
     """A box with edges x, y, z [m]."""
     x, y, z = _positive("box", size)
     corners = np.array([(i, j, k) for i in (-1, 1) for j in (-1, 1) for k in (-1, 1)]) * (x, y, z) / 2
-    return Solid("box", (x, y, z), _hull_mesh(corners))
+    return Solid("box", (x, y, z), _hullmade(corners))
 
 
 @functools.lru_cache(maxsize=1024)
 def cylinder(radius: float, height: float, sides: int = 32) -> Solid:
     """A cylinder along z [m]; it is drawn as a prism of that many sides, which lies within it."""
     radius, height = _positive("cylinder", (radius, height))
-    return Solid("cylinder", (radius, height), _hull_mesh(_ring(sides, radius, height)))
+    return Solid("cylinder", (radius, height), _hullmade(_ring(sides, radius, height)))
 
 
 @functools.lru_cache(maxsize=1024)
 def prism(sides: int, radius: float, height: float) -> Solid:
     """A regular prism along z, such as a hexagonal nut; `radius` reaches to its edges [m]."""
     radius, height = _positive("prism", (radius, height))
-    return Solid("hull", (), _hull_mesh(_ring(sides, radius, height)))
+    return Solid("hull", (), _hullmade(_ring(sides, radius, height)))
 
 
 def hull(points: np.ndarray) -> Solid:
@@ -80,7 +68,7 @@ def hull(points: np.ndarray) -> Solid:
     Raises:
         MeshError: fewer than four points, or all in one plane.
     """
-    return Solid("hull", (), _hull_mesh(points))
+    return Solid("hull", (), _hullmade(points))
 
 
 @functools.lru_cache(maxsize=1024)
@@ -119,7 +107,7 @@ def _ring(sides: int, radius: float, height: float) -> np.ndarray:
     return np.concatenate([circle, circle * (1, 1, -1)])
 
 
-def _hull_mesh(points: np.ndarray) -> Mesh:
+def _hullmade(points: np.ndarray) -> Mesh:
     points = np.unique(np.asarray(points, float), axis=0)
     try:
         found = ConvexHull(points)
@@ -132,7 +120,7 @@ def _hull_mesh(points: np.ndarray) -> Mesh:
     a, b, c = np.moveaxis(vertices[faces], 1, 0)
     inwards = (np.cross(b - a, c - a) * found.equations[:, :3]).sum(axis=1) < 0
     faces[inwards] = faces[inwards][:, ::-1]
-    return _mesh(vertices, faces)
+    return made(vertices, faces)
 
 
 def shading_normals(mesh: Mesh, crease: float = np.pi / 5) -> np.ndarray:
@@ -187,7 +175,7 @@ def read(path: str | Path) -> Mesh:
         raise MeshError(f"{str(path)!r} names vertices that it lacks or that are not finite; export it again")
     coloured = path.suffix.lower() != ".obj" or _materials(path)
     colours = [c for p in parts if (c := _face_colours(p)) is not None] if coloured else []
-    return _mesh(vertices * _unit(path), faces, np.concatenate(colours) if len(colours) == len(parts) else None)
+    return made(vertices * _unit(path), faces, np.concatenate(colours) if len(colours) == len(parts) else None)
 
 
 def _face_colours(part: Any) -> np.ndarray | None:
@@ -214,77 +202,8 @@ def _unit(path: Path) -> float:
     return float(found[1]) if found else 1.0
 
 
-def _mesh(vertices: np.ndarray, faces: np.ndarray, colours: np.ndarray | None = None) -> Mesh:
-    """A mesh whose arrays nobody can write to, as it may be shared."""
-    arrays = [np.array(vertices, np.float32), np.array(faces, np.int32)]
-    arrays += [] if colours is None else [np.array(colours, np.float32)]
-    for array in arrays:
-        array.setflags(write=False)
-    return Mesh(*arrays)
-
-
-def decimated(mesh: Mesh, faces: int = 1500, tolerance: float = 0.002) -> Mesh:
-    """The mesh with fewer triangles, nowhere further from the original than a tolerance.
-
-    Quadric decimation (Garland & Heckbert 1997, Open3D's); its error is measured, not assumed: the largest distance
-    between the surfaces, from 20,000 points of each to the other. The number of faces grows by quarters until it holds.
-
-    Args:
-        mesh: the original; it comes back as it is if it has no more faces than wanted.
-        faces: how many are wanted.
-        tolerance: largest distance between both surfaces [m].
-    """
-    while faces < len(mesh.faces):
-        smaller = _quadric(mesh, faces)
-        if distance(mesh, smaller) <= tolerance:
-            return smaller
-        faces += max(1, faces // 4)
-    return mesh
-
-
-def distance(one: Mesh, other: Mesh) -> float:
-    """The largest distance between two surfaces, measured at points of each to the other [m]."""
-    there = _ray_scene(other).compute_distance(_spread(one)).numpy().max()
-    back = _ray_scene(one).compute_distance(_spread(other)).numpy().max()
-    return float(max(there, back))
-
-
-def _quadric(mesh: Mesh, faces: int) -> Mesh:
-    import open3d  # takes a second or more, and a mesh in the cache does not need it
-
-    vertices = open3d.utility.Vector3dVector(mesh.vertices.astype(float))
-    full = open3d.geometry.TriangleMesh(vertices, open3d.utility.Vector3iVector(mesh.faces.copy()))
-    full.remove_duplicated_vertices().remove_degenerate_triangles()
-    small = full.simplify_quadric_decimation(faces).remove_degenerate_triangles()
-    points, kept = np.asarray(small.vertices, np.float32), np.asarray(small.triangles)
-    if mesh.colours is None:
-        return _mesh(points, kept)
-    nearest = _ray_scene(mesh).compute_closest_points(points[kept].mean(axis=1))["primitive_ids"].numpy()
-    return _mesh(points, kept, mesh.colours[nearest])
-
-
-def _ray_scene(mesh: Mesh) -> Any:
-    import open3d
-
-    scene: Any = open3d.t.geometry.RaycastingScene()
-    scene.add_triangles(mesh.vertices.copy(), mesh.faces.astype(np.uint32))
-    return scene
-
-
-def _spread(mesh: Mesh) -> np.ndarray:
-    """Points on the surface (n, 3), float32: its vertices and points spread evenly over its area, always the same."""
-    rng = np.random.default_rng(0)
-    a, b, c = np.moveaxis(mesh.vertices[mesh.faces].astype(float), 1, 0)
-    area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
-    face = rng.choice(len(area), _SAMPLES, p=area / area.sum())
-    u, v = rng.random((2, _SAMPLES, 1))
-    u, v = np.where(u + v > 1, 1 - u, u), np.where(u + v > 1, 1 - v, v)
-    points = a[face] + u * (b - a)[face] + v * (c - a)[face]
-    return np.concatenate([mesh.vertices, points.astype(np.float32)])
-
-
-def cached(path: str | Path, faces: int = 1500, tolerance: float = 0.002) -> Mesh:
-    """`decimated(read(path), faces, tolerance)`, kept on disk and in this process.
+def cached(path: str | Path, faces: int = 200, tolerance: float = 0.002) -> Mesh:
+    """`decimated(read(path), faces, tolerance)` with its coarser meshes, kept on disk and in this process.
 
     What is kept is found again by the content of the file and of its materials, never by its name or date. The same
     content and settings give the same object. The folder is the user's cache, or what `TWINLAB_CACHE` names.
@@ -326,7 +245,8 @@ def _kept(key: str, path: Path, faces: int, tolerance: float) -> Mesh:
         file = cache_folder() / f"{key}.npz"
         found = _load(file)
         if found is None:
-            found = decimated(read(path), faces, tolerance)
+            full = read(path)
+            found = laddered(decimated(full, faces, tolerance), full)
             _save(file, found)
         _in_process[key] = found
     return _in_process[key]
@@ -336,14 +256,21 @@ def _load(file: Path) -> Mesh | None:
     """What was kept, None if there is nothing or it is damaged (it is made again then)."""
     try:
         with np.load(file, allow_pickle=False) as kept:
-            return _mesh(kept["vertices"], kept["faces"], kept.get("colours"))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            meshes = [
+                made(kept[f"vertices{i}"], kept[f"faces{i}"], kept.get(f"colours{i}"))
+                for i in range(len(kept["errors"]))
+            ]
+            coarser = tuple(zip(kept["errors"][1:].tolist(), meshes[1:], strict=True))
+            return Mesh(meshes[0].vertices, meshes[0].faces, meshes[0].colours, coarser)
+    except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile):
         return None
 
 
 def _save(file: Path, mesh: Mesh) -> None:
-    arrays: dict[str, Any] = {"vertices": mesh.vertices, "faces": mesh.faces}
-    arrays |= {} if mesh.colours is None else {"colours": mesh.colours}
+    arrays: dict[str, Any] = {"errors": np.array([0.0, *(error for error, _ in mesh.coarser)])}
+    for i, one in enumerate((mesh, *(coarser for _, coarser in mesh.coarser))):
+        arrays |= {f"vertices{i}": one.vertices, f"faces{i}": one.faces}
+        arrays |= {} if one.colours is None else {f"colours{i}": one.colours}
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".part", delete=False) as part:

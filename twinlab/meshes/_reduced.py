@@ -1,0 +1,107 @@
+"""Meshes with fewer triangles, within an error that is measured and not assumed."""
+
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from twinlab.meshes._mesh import Mesh, made
+
+_SAMPLES = 20_000  # points on each surface at which errors are measured
+_STEPS = (
+    0.0028,
+    0.004,
+    0.0056,
+    0.008,
+    0.0112,
+    0.016,
+)  # errors of the coarser meshes at most, each 1.4 times another [m]
+_FEWEST = 24  # faces of a coarser mesh at least
+
+
+def decimated(mesh: Mesh, faces: int = 200, tolerance: float = 0.002) -> Mesh:
+    """The mesh with fewer triangles, nowhere further from the original than a tolerance.
+
+    Quadric decimation (Garland & Heckbert 1997, Open3D's); its error is measured, not assumed: the largest distance
+    between the surfaces, from 20,000 points of each to the other. The number of faces grows by quarters until it holds.
+
+    Args:
+        mesh: the original; it comes back as it is if it has no more faces than wanted.
+        faces: how many are wanted.
+        tolerance: largest distance between both surfaces [m].
+    """
+    while faces < len(mesh.faces):
+        smaller = _quadric(mesh, faces)
+        if distance(mesh, smaller) <= tolerance:
+            return smaller
+        faces += max(1, faces // 4)
+    return mesh
+
+
+def distance(one: Mesh, other: Mesh) -> float:
+    """The largest distance between two surfaces, measured at points of each to the other [m]."""
+    (scene, points), (others_scene, others_points) = _measure(one), _measure(other)
+    there, back = others_scene.compute_distance(points).numpy(), scene.compute_distance(others_points).numpy()
+    return float(max(there.max(), back.max()))
+
+
+def _quadric(mesh: Mesh, faces: int) -> Mesh:
+    import open3d  # takes a second or more, and a mesh in the cache does not need it
+
+    vertices = open3d.utility.Vector3dVector(mesh.vertices.astype(float))
+    full = open3d.geometry.TriangleMesh(vertices, open3d.utility.Vector3iVector(mesh.faces.copy()))
+    full.remove_duplicated_vertices().remove_degenerate_triangles()
+    small = full.simplify_quadric_decimation(faces).remove_degenerate_triangles()
+    points, kept = np.asarray(small.vertices, np.float32), np.asarray(small.triangles)
+    if mesh.colours is None:
+        return made(points, kept)
+    nearest = _ray_scene(mesh).compute_closest_points(points[kept].mean(axis=1))["primitive_ids"].numpy()
+    return made(points, kept, mesh.colours[nearest])
+
+
+_measures: WeakKeyDictionary[Mesh, tuple[Any, np.ndarray]] = WeakKeyDictionary()
+
+
+def _measure(mesh: Mesh) -> tuple[Any, np.ndarray]:
+    """What distances are measured with: a scene of the mesh and points on it; kept as long as the mesh is."""
+    if mesh not in _measures:
+        _measures[mesh] = _ray_scene(mesh), _spread(mesh)
+    return _measures[mesh]
+
+
+def _ray_scene(mesh: Mesh) -> Any:
+    import open3d
+
+    scene: Any = open3d.t.geometry.RaycastingScene()
+    scene.add_triangles(mesh.vertices.copy(), mesh.faces.astype(np.uint32))
+    return scene
+
+
+def _spread(mesh: Mesh) -> np.ndarray:
+    """Points on the surface (n, 3), float32: its vertices and points spread evenly over its area, always the same."""
+    rng = np.random.default_rng(0)
+    a, b, c = np.moveaxis(mesh.vertices[mesh.faces].astype(float), 1, 0)
+    area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
+    face = rng.choice(len(area), _SAMPLES, p=area / area.sum())
+    u, v = rng.random((2, _SAMPLES, 1))
+    u, v = np.where(u + v > 1, 1 - u, u), np.where(u + v > 1, 1 - v, v)
+    points = a[face] + u * (b - a)[face] + v * (c - a)[face]
+    return np.concatenate([np.unique(mesh.vertices, axis=0), points.astype(np.float32)])
+
+
+def laddered(mesh: Mesh, original: Mesh) -> Mesh:
+    """A decimated mesh with its coarser ones: each the coarsest found within one of a ladder of errors.
+
+    Args:
+        mesh: the finest.
+        original: what it was made of; errors are measured against it.
+    """
+    found: list[tuple[float, Mesh]] = []
+    count = len(mesh.faces)
+    while count > _FEWEST and (not found or found[-1][0] <= _STEPS[-1]):
+        count = int(count * 0.8)
+        smaller = _quadric(mesh, count)
+        found.append((distance(original, smaller), smaller))
+    best = [[step for step in found if step[0] <= most][-1:] for most in _STEPS]
+    chosen = dict.fromkeys(step for steps in best for step in steps)  # the same one may be the best of several
+    return Mesh(mesh.vertices, mesh.faces, mesh.colours, tuple(sorted(chosen, key=lambda step: -len(step[1].faces))))

@@ -245,8 +245,7 @@ def _kept(key: str, path: Path, faces: int, tolerance: float) -> Mesh:
         file = cache_folder() / f"{key}.npz"
         found = _load(file)
         if found is None:
-            full = read(path)
-            found = laddered(decimated(full, faces, tolerance), full)
+            found = laddered(read(path), faces, tolerance)
             _save(file, found)
         _in_process[key] = found
     return _in_process[key]

@@ -16,7 +16,7 @@ _STEPS = (
     0.0112,
     0.016,
 )  # errors of the coarser meshes at most, each 1.4 times another [m]
-_FEWEST = 24  # faces of a coarser mesh at least
+_FEWEST, _MOST = 24, 4000  # faces of meshes whose errors are worth measuring
 
 
 def decimated(mesh: Mesh, faces: int = 200, tolerance: float = 0.002) -> Mesh:
@@ -89,19 +89,34 @@ def _spread(mesh: Mesh) -> np.ndarray:
     return np.concatenate([np.unique(mesh.vertices, axis=0), points.astype(np.float32)])
 
 
-def laddered(mesh: Mesh, original: Mesh) -> Mesh:
-    """A decimated mesh with its coarser ones: each the coarsest found within one of a ladder of errors.
+def laddered(full: Mesh, faces: int, tolerance: float) -> Mesh:
+    """A mesh with fewer triangles within a tolerance, and ever coarser ones beside it.
+
+    How few triangles an error allows is much a matter of luck, so several ways down are tried: in one step, and in
+    many of two sizes. Of each error on a ladder the mesh with the fewest triangles within it is taken.
 
     Args:
-        mesh: the finest.
-        original: what it was made of; errors are measured against it.
+        full: the original, against which all errors are measured.
+        faces: how many are wanted of the finest; it comes as it is if it has no more.
+        tolerance: largest error of the finest [m].
     """
+    first = decimated(full, faces, tolerance)
+    if first is full:
+        return full
+    found = [(distance(full, first), first)]
+    for start, share in ((first, 0.8), (full, 0.8), (full, 0.6)):
+        found += _down(start, share, full)
+    steps = (tolerance, *(step for step in _STEPS if step > tolerance))
+    best = [min((one for one in found if one[0] <= most), key=lambda one: len(one[1].faces)) for most in steps]
+    (_, finest), *coarser = dict.fromkeys(best)  # the same one may be the best of several
+    return Mesh(finest.vertices, finest.faces, finest.colours, tuple(coarser))
+
+
+def _down(mesh: Mesh, share: float, full: Mesh) -> list[tuple[float, Mesh]]:
+    """Ever coarser meshes, each a share of the triangles of the one before, with their errors against the original."""
     found: list[tuple[float, Mesh]] = []
-    count = len(mesh.faces)
-    while count > _FEWEST and (not found or found[-1][0] <= _STEPS[-1]):
-        count = int(count * 0.8)
-        smaller = _quadric(mesh, count)
-        found.append((distance(original, smaller), smaller))
-    best = [[step for step in found if step[0] <= most][-1:] for most in _STEPS]
-    chosen = dict.fromkeys(step for steps in best for step in steps)  # the same one may be the best of several
-    return Mesh(mesh.vertices, mesh.faces, mesh.colours, tuple(sorted(chosen, key=lambda step: -len(step[1].faces))))
+    while len(mesh.faces) * share > _FEWEST and (not found or found[-1][0] <= _STEPS[-1]):
+        mesh = _quadric(mesh, int(len(mesh.faces) * share))
+        if len(mesh.faces) < _MOST:
+            found.append((distance(full, mesh), mesh))
+    return found

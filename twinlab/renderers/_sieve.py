@@ -33,13 +33,11 @@ class Sieve:
             [faces + start for (_, faces, _), start in zip(solids, first, strict=False)], axis=1
         )
         self._own = np.arange(first[-1], dtype=np.int32) + (1 << 20)
-        self._places = np.zeros((first[-1], 3), np.float32)
+        self._places = np.empty((first[-1], 3), np.float32)
         self._cells = np.empty((first[-1], 2), np.int32)
         self._heights = np.empty(self._faces.shape[1], np.float32)
 
-    def kept(
-        self, onto: np.ndarray, eyes: np.ndarray, size: tuple[int, int], near: float, chosen: np.ndarray
-    ) -> np.ndarray:
+    def kept(self, onto: np.ndarray, eyes: np.ndarray, size: tuple[int, int], near: float) -> np.ndarray:
         """The rows of the faces that may cover the centre of a pixel, in the order of the meshes.
 
         Args:
@@ -48,21 +46,15 @@ class Sieve:
             eyes: where the picture is seen from, in each mesh's frame, homogeneous (mesh, 4).
             size: width and height of the picture [px].
             near: what is less deep is left to OpenGL to cut [m].
-            chosen: which meshes are drawn at all, bool (mesh,).
         """
         seats = np.ascontiguousarray(eyes[..., None], np.float32)
         for run, _, planes, _, at in self._runs:
-            heights = self._heights[at].reshape(-1, len(planes), 1)
-            if chosen[run].any():
-                np.matmul(planes, seats[run], out=heights)
-            heights[~chosen[run]] = -1
+            np.matmul(planes, seats[run], out=self._heights[at].reshape(-1, len(planes), 1))
         front = np.flatnonzero(self._heights > 0)
         if size[0] * size[1] > _LARGE:
             return self._rows.take(front, axis=0)
         matrices = np.ascontiguousarray(onto.transpose(0, 2, 1), np.float32)
         for run, points, _, at, _ in self._runs:
-            if not chosen[run].any():
-                continue
             np.matmul(points, matrices[run], out=self._places[at].reshape(-1, len(points), 3))
         cells = self._cell(size, near)
         a, b, c = (cells.take(corner.take(front)) for corner in self._faces)

@@ -18,6 +18,7 @@ from twinlab.renderers._sieve import Sieve
 from twinlab.snapshot import Snapshot, Texture, Visual
 
 _FINE = 100  # meshes of more faces are sieved before they are drawn
+_CHOICES = 64  # choices of meshes whose sieves are kept
 _VERTEX = np.dtype([("at", "f4", 3), ("normal", "f4", 3), ("paint", "u1", 4), ("which", "i4")])
 _COVER = np.dtype([("over", "f4", 2), ("picture", "i4", 3)])
 
@@ -45,12 +46,13 @@ class Stage:
         self.bodies = np.array([*(v.body for v in visuals), -1], np.int16)
         entries, count = _entries(visuals)
         vertices, faces = _merged(visuals, entries)
-        meshes = [mesh for _, mesh, _, _ in entries[:count]]
-        fine = sum(len(mesh.faces) for mesh in meshes)
-        self._fine = np.array([number for number, *_ in entries[:count]], int)
+        self._fine = [mesh for _, mesh, _, _ in entries[:count]]
+        self._ends = np.cumsum([0, *(len(mesh.faces) for mesh in self._fine)])
+        self._of = np.array([number for number, *_ in entries[:count]], int)
         self._errors, self._nexts = (np.array([entry[i] for entry in entries[:count]]) for i in (2, 3))
-        self._sieve = Sieve(meshes, faces[:fine]) if meshes else None
-        self._first, self._count = fine, len(faces)
+        self._rows = faces[: self._ends[-1]]
+        self._sieves: dict[bytes, tuple[Sieve, np.ndarray]] = {}
+        self._first, self._count = int(self._ends[-1]), len(faces)
         self._held: list[Any] = []
         pictures = _pictures(context, visuals)
         self._pictures = pictures
@@ -93,17 +95,29 @@ class Stage:
         if drawing is self.painted and self._pictures is not None:
             self._pictures.use(2)
         first = 0
-        if self._sieve is not None:
-            turns = self.world[self._fine, :3, :3].transpose(0, 2, 1)
-            seat = eye[:3] - eye[3] * self.world[self._fine, :3, 3]
+        if self._fine:
+            sieve, of = self._chosen(np.broadcast_to(hidden, len(self.visuals)))
+            turns = self.world[of, :3, :3].transpose(0, 2, 1)
+            seat = eye[:3] - eye[3] * self.world[of, :3, 3]
             eyes = np.concatenate([(turns @ seat[..., None])[..., 0], np.full((len(seat), 1), eye[3])], axis=1)
-            room = np.broadcast_to(hidden, len(self.visuals))[self._fine]
-            chosen = (self._errors <= room) & (self._nexts > room)
-            rows = self._sieve.kept(pixels @ matrices[self._fine], eyes, size, _shaders.NEAR, chosen)
+            rows = sieve.kept(pixels @ matrices[of], eyes, size, _shaders.NEAR)
             first = self._first - len(rows)
             if len(rows):
                 drawing.faces.write(rows, offset=first * 12)
         drawing.array.render(vertices=3 * (self._count - first), first=3 * first)
+
+    def _chosen(self, hidden: np.ndarray) -> tuple[Sieve, np.ndarray]:
+        """The fine meshes that show no error, ready to be sieved, and the visual of each (mesh,)."""
+        room = hidden[self._of]
+        chosen = (self._errors <= room) & (self._nexts > room)
+        key = chosen.tobytes()
+        if key not in self._sieves:
+            numbers = np.flatnonzero(chosen)
+            rows = np.concatenate([self._rows[self._ends[n] : self._ends[n + 1]] for n in numbers])
+            self._sieves[key] = Sieve([self._fine[n] for n in numbers], rows), self._of[numbers]
+            if len(self._sieves) > _CHOICES:
+                self._sieves.pop(next(iter(self._sieves)))
+        return self._sieves[key]
 
     def boxes(self, matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Low and high corners (visual, 3) of a box around each visual, along the axes to which matrices lead [m]."""

@@ -328,3 +328,33 @@ def test_2000_renders_leave_the_memory_flat(view: View) -> None:
 
     before = run(500)
     assert run(2000) - before < 1024 * 1024
+
+
+# ---- what raster leaves out
+
+
+def test_a_coarser_mesh_is_drawn_only_where_it_is_off_by_less_than_half_a_pixel() -> None:
+    """A box of 120 faces stands for one that is 1 cm larger; at 100 px focal length half a pixel is that at 2 m."""
+    fine, large = (meshes.cylinder(0.1, 0.2 + more, 64).mesh for more in (0.0, 0.02))
+    both = Mesh(fine.vertices, fine.faces, None, ((0.01, large),))
+    lens = Intrinsics(200, 200, 100.0, 100.0, 99.5, 99.5)
+    with_both, alone = (seen((mesh, frames.pose(), RED)) for mesh in (both, fine))
+    view = Raster(shadows=False).open()
+    for away, same_as in ((1.5, alone), (3.0, seen((large, frames.pose(), RED)))):
+        pose = frames.look_at((away, 0, 0), (0, 0, 0))
+        assert same(view.render(with_both, lens, pose), view.render(same_as, lens, pose))
+    view.close()
+
+
+def test_what_is_partly_in_the_picture_is_drawn_whole_and_what_is_out_of_it_changes_nothing() -> None:
+    ball = meshes.cylinder(0.3, 0.6, 64).mesh
+    rng = np.random.default_rng(0)
+    view, large = Raster(shadows=False).open(), Intrinsics(270, 210, LENS.fx, LENS.fy, LENS.cx + 90, LENS.cy + 70)
+    inside = 0
+    for place in rng.uniform(-1.6, 1.6, (60, 3)):
+        snapshot = seen((ball, frames.pose(place), RED), (BOX, TURNED, GREY))
+        part, whole = view.render(snapshot, LENS, ASIDE), view.render(snapshot, large, ASIDE)
+        assert (part.visual == whole.visual[70:140, 90:180]).all()  # the same pixels of a picture three times as wide
+        inside += bool((part.visual == 0).any())
+    assert 10 < inside < 50, "some are in the picture and some are not"
+    view.close()

@@ -15,6 +15,7 @@ class Shadow:
         context: OpenGL's.
         size: its edge [texel].
         reach: what is further than this from the world's origin is left out [m].
+        softness: how far the edge of a shadow is blurred to each side [m].
 
     Attributes:
         texture: the picture.
@@ -22,8 +23,8 @@ class Shadow:
         extent: its width and height in the world (2,) [m].
     """
 
-    def __init__(self, context: moderngl.Context, size: int, reach: float) -> None:
-        self._context, self._size, self._reach = context, size, reach
+    def __init__(self, context: moderngl.Context, size: int, reach: float, softness: float) -> None:
+        self._context, self._size, self._reach, self._softness = context, size, reach, softness
         self.texture = context.depth_texture((size, size))
         self.texture.compare_func = "<="
         self._framebuffer = context.framebuffer(depth_attachment=self.texture)
@@ -50,7 +51,7 @@ class Shadow:
         self._context.front_face, self._context.depth_func = "cw", "<"
         middle = self._size / 2
         pixels = np.array([[middle, 0, 0, middle - 0.5], [0, middle, 0, middle - 0.5], [0, 0, 0, 1]])
-        hidden = float(self.extent.max()) / self._size  # a texel: what it shades lies further off than that
+        hidden = float(self.extent.max()) / self._size + self._softness  # what is shaded lies further off than that
         seat = -light[2] * (1, 1, 1, 0)
         stage.draw(stage.casting, fit @ light @ stage.world, pixels, seat, (self._size,) * 2, hidden)
         self._drawn = stage.snapshot

@@ -51,7 +51,7 @@ class Stage:
         self._of = np.array([number for number, *_ in entries[:count]], int)
         self._errors, self._nexts = (np.array([entry[i] for entry in entries[:count]]) for i in (2, 3))
         self._rows = faces[: self._ends[-1]]
-        self._sieves: dict[bytes, tuple[Sieve, np.ndarray]] = {}
+        self._sieves: dict[bytes, tuple[Sieve | None, np.ndarray]] = {}
         self._first, self._count = int(self._ends[-1]), len(faces)
         self._held: list[Any] = []
         pictures = _pictures(context, visuals)
@@ -88,15 +88,16 @@ class Stage:
             pixels: from where `matrices` lead to the picture: column * depth, row * depth, depth (3, 4).
             eye: where the picture is seen from in the world, homogeneous (4,).
             size: width and height of the picture [px].
-            hidden: how far a surface may be off before it shows, one for all or for each visual (visual,) [m].
+            hidden: how far a surface may be off before it shows, one for all or for each visual (visual,) [m]; of
+                those with +inf nothing shows.
         """
         drawing.matrices.write(np.ascontiguousarray(matrices[:, :3], np.float32))
         drawing.matrices.use(0)
         if drawing is self.painted and self._pictures is not None:
             self._pictures.use(2)
-        first = 0
-        if self._fine:
-            sieve, of = self._chosen(np.broadcast_to(hidden, len(self.visuals)))
+        first = self._first
+        sieve, of = self._chosen(np.broadcast_to(hidden, len(self.visuals)))
+        if sieve is not None:
             turns = self.world[of, :3, :3].transpose(0, 2, 1)
             seat = eye[:3] - eye[3] * self.world[of, :3, 3]
             eyes = np.concatenate([(turns @ seat[..., None])[..., 0], np.full((len(seat), 1), eye[3])], axis=1)
@@ -106,15 +107,16 @@ class Stage:
                 drawing.faces.write(rows, offset=first * 12)
         drawing.array.render(vertices=3 * (self._count - first), first=3 * first)
 
-    def _chosen(self, hidden: np.ndarray) -> tuple[Sieve, np.ndarray]:
-        """The fine meshes that show no error, ready to be sieved, and the visual of each (mesh,)."""
+    def _chosen(self, hidden: np.ndarray) -> tuple[Sieve | None, np.ndarray]:
+        """The fine meshes that show without a visible error, ready to be sieved, and the visual of each (mesh,)."""
         room = hidden[self._of]
-        chosen = (self._errors <= room) & (self._nexts > room)
+        chosen = (self._errors <= room) & (self._nexts > room) & (room < np.inf)
         key = chosen.tobytes()
         if key not in self._sieves:
             numbers = np.flatnonzero(chosen)
-            rows = np.concatenate([self._rows[self._ends[n] : self._ends[n + 1]] for n in numbers])
-            self._sieves[key] = Sieve([self._fine[n] for n in numbers], rows), self._of[numbers]
+            rows = [self._rows[self._ends[n] : self._ends[n + 1]] for n in numbers]
+            sieve = Sieve([self._fine[n] for n in numbers], np.concatenate(rows)) if rows else None
+            self._sieves[key] = sieve, self._of[numbers]
             if len(self._sieves) > _CHOICES:
                 self._sieves.pop(next(iter(self._sieves)))
         return self._sieves[key]

@@ -149,7 +149,8 @@ class _Easel:
         self._stage: Stage | None = None
         self._shadow: Shadow | None = None
         if settings.shadows:
-            self._shadow = Shadow(self._context, settings.shadow_size, settings.shadow_reach)
+            reach = (settings.shadow_reach, settings.softness)
+            self._shadow = Shadow(self._context, settings.shadow_size, *reach)
 
     def draw(self, snapshot: Snapshot, camera: Intrinsics, pose: np.ndarray) -> Frame:
         """The picture; called by `RasterView.render`."""
@@ -195,8 +196,9 @@ class _Easel:
         self._paint["rays"] = (1 / c.fx, 1 / c.fy, -(c.cx + 0.5) / c.fx, -(c.cy + 0.5) / c.fy)
         self._paint["focal"] = (c.fx, c.fy)
         pixels, eye = np.column_stack([camera.matrix, np.zeros(3)]), np.array([*pose[:3], 1.0])
-        nearest = stage.boxes(view @ stage.world)[0][:, 2]
-        hidden = np.maximum(nearest, 0) / (2 * max(c.fx, c.fy))  # half a pixel
+        low, high = stage.boxes(view @ stage.world)
+        hidden = np.maximum(low[:, 2], 0) / (2 * max(c.fx, c.fy))  # half a pixel
+        hidden[_outside(low, high, camera)] = np.inf
         stage.draw(stage.painted, view @ stage.world, pixels, eye, (w, h), hidden)
 
     def _light(self, view: np.ndarray, back: np.ndarray, light: Light) -> None:
@@ -239,3 +241,16 @@ class _Easel:
         if len(self._sheets) > _SIZES:
             self._sheets.pop(next(iter(self._sheets))).release()
         return sheet
+
+
+def _outside(low: np.ndarray, high: np.ndarray, camera: Intrinsics) -> np.ndarray:
+    """Which boxes along the axes of a camera's optical frame, low and high (box, 3) [m], are out of its picture."""
+    out = high[:, 2] < _shaders.NEAR
+    for axis, focal, centre, size in (
+        (0, camera.fx, camera.cx, camera.width),
+        (1, camera.fy, camera.cy, camera.height),
+    ):
+        before, behind = centre + 0.5, size - 0.5 - centre  # of the principal point, in pixels
+        out |= focal * high[:, axis] + np.maximum(before * low[:, 2], before * high[:, 2]) < 0
+        out |= focal * low[:, axis] - np.maximum(behind * low[:, 2], behind * high[:, 2]) > 0
+    return out

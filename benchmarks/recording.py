@@ -10,7 +10,7 @@ what is on disk. Each of them is run twice in turn: bare, which gives the factor
 import os
 
 for _name in ("LP_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ[_name] = "1"  # before the libraries that read it are loaded
+    os.environ.setdefault(_name, "1")  # before the libraries that read it are loaded
 
 import argparse
 import json

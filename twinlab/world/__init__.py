@@ -62,6 +62,7 @@ class World:
         pybullet.setGravity(0, 0, self._gravity, physicsClientId=self.client)
         self.steps = 0
         self._bodies = {}
+        self._robots: list[Body] = []
         self._links: list[str] = []
         self._visuals: tuple[Visual, ...] = ()
         self._surfaces: dict[str, Surface] = {}
@@ -151,6 +152,7 @@ class World:
         body.joint_of, body.limits = dict(zip(body.names, body.joints, strict=True)), tuple(i[8:10] for i in moving)
         info = pybullet.getDynamicsInfo(number, -1, self.client)
         body.inertial = np.array([*info[3], *info[4]])
+        self._robots += [body] if body.joints else []
         for j in range(len(infos)):
             pybullet.enableJointForceTorqueSensor(number, j, True, self.client)
         self._visuals += tuple(visuals(number, body.index, body.first, faces, self.client))
@@ -177,7 +179,7 @@ class World:
                 pybullet.resetBasePositionAndOrientation(one.number, one.home[:3], one.home[3:], self.client)
         for one in self._surfaces.values():
             one.travel += one.speed * self._step
-        for body in self._bodies.values():
+        for body in self._robots:
             self._follow(body)
         self.steps += 1
 
@@ -285,7 +287,7 @@ class World:
             if self._bodies[name].mass != mass:
                 self._weigh(name, mass)
         pybullet.restoreState(stateId=saved.number, physicsClientId=self.client)
-        for body in self._bodies.values():
+        for body in self._robots:
             self._follow(body)
         for name, (velocity, travel) in saved.surfaces.items():
             self.surface(name, np.array(velocity))
@@ -372,8 +374,7 @@ class World:
         PyBullet leaves them where the last step began until asked, and then the next step differs by a hair: so it is
         asked after every step, and nobody who looks changes anything.
         """
-        if body.joints:
-            pybullet.getLinkState(body.number, 0, computeForwardKinematics=True, physicsClientId=self.client)
+        pybullet.getLinkState(body.number, 0, computeForwardKinematics=True, physicsClientId=self.client)
 
     def _weigh(self, name: str, mass: float) -> None:
         body = self._body(name)

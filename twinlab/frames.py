@@ -71,7 +71,9 @@ def yaw(pose: np.ndarray) -> float:
 
 def from_euler(position: tuple[float, ...] | np.ndarray, rpy: tuple[float, float, float]) -> np.ndarray:
     """The pose at a position [m] with roll, pitch and yaw [rad] about the fixed axes (URDF's rpy)."""
-    return np.concatenate([np.asarray(position, float), Rotation.from_euler("xyz", rpy).as_quat()])
+    (a, d), (b, e), (c, f) = ((math.sin(angle / 2), math.cos(angle / 2)) for angle in rpy)
+    turn = (a * e * f - d * b * c, d * b * f + a * e * c, d * e * c - a * b * f, d * e * f + a * b * c)
+    return np.array([*position, *turn])
 
 
 def from_rotvec(position: tuple[float, ...] | np.ndarray, vector: np.ndarray) -> np.ndarray:

@@ -394,5 +394,7 @@ def _common(sensor: Sensor, channel: Channel, i: int, value: np.ndarray) -> np.n
         out = np.clip(out, -most, most)
     if sensor.on("quantisation") and any(sensor.quantum):
         step = each(sensor.quantum, channel.variables, i, "quantum")
-        out = np.where(step > 0, np.rint(out / np.where(step > 0, step, 1)) * step, out)
+        whole = np.asarray(out / np.where(step > 0, step, 1))
+        np.multiply(np.rint(whole, out=whole), step, out=whole)
+        out = whole if step.all() else np.where(step > 0, whole, out)
     return out.astype(value.dtype)

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from typing import Any, Self
 
 import cv2
+import numba
 import numpy as np
 from pydantic import Field, model_validator
 from scipy.special import ndtri
@@ -59,7 +60,7 @@ class DepthCamera(Sensor, ABC):
     def within(self, depth: np.ndarray) -> np.ndarray:
         """The depth [m], +inf where it is out of range."""
         if self.on("range"):
-            np.copyto(depth, np.float32(np.inf), where=(depth < np.float32(self.near)) | (depth > np.float32(self.far)))
+            _limit(depth, np.float32(self.near), np.float32(self.far))
         return depth
 
 
@@ -73,8 +74,7 @@ def slopes(lens: Intrinsics) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def facing(frame: Frame, lens: Intrinsics) -> np.ndarray:
     """The cosine of the angle of incidence, float32 (height, width); 0 where nothing is."""
-    out = np.einsum("ijk,ijk->ij", frame.normals, _inwards(lens))
-    return np.asarray(np.maximum(out, np.float32(0), out=out))
+    return _facing(frame.normals, _inwards(lens))
 
 
 @functools.lru_cache(maxsize=32)
@@ -117,28 +117,25 @@ def _colour(visual: Visual) -> np.ndarray:
     return np.asarray(colour)
 
 
-def shadow(disparity: np.ndarray) -> np.ndarray:
+def shadow(disparity: np.ndarray, scale: float = 1, rim: float = -np.inf) -> np.ndarray:
     """Which pixels a second view to the right, or a projector there, does not see because something hides them.
 
     In a row of that view a point stands at its column less its disparity. Matching keeps the order of points along a
     row, so that a point is lost when one to its right comes to stand to its left.
 
     Args:
-        disparity: float32 (height, width) in pixels of the picture itself [px].
+        disparity: float32 (height, width) [px].
+        scale: the picture's own pixels in one of the disparity's [1].
+        rim: column at which that view begins, in the picture's own pixels [px].
 
     Returns:
         bool, (height, width).
     """
-    at = np.arange(disparity.shape[1], dtype=np.float32) - disparity
-    least = np.minimum.accumulate(at[:, ::-1], axis=1)[:, ::-1]
-    out = np.zeros(disparity.shape, bool)
-    # The rim of what hides stands half a pixel to the left of its first pixel's middle.
-    np.less(least[:, 1:] - np.float32(0.5), at[:, :-1], out=out[:, :-1])
-    return out
+    return _shadow(disparity, np.float32(scale), np.float32(rim))
 
 
 def edges(inverse: np.ndarray, step: float | np.ndarray) -> np.ndarray:
-    """Which pixels stand at a jump of depth, uint8 (height, width), 1 for an edge.
+    """Which pixels stand at a jump of depth, bool (height, width).
 
     On a plane the inverse of the depth is linear in the picture, so that its second difference is zero at any slope.
 
@@ -146,11 +143,7 @@ def edges(inverse: np.ndarray, step: float | np.ndarray) -> np.ndarray:
         inverse: something proportional to 1 / depth, float32 (height, width), 0 where nothing is.
         step: the least second difference that counts as a jump, in the same unit, one or one for each pixel.
     """
-    across = np.abs(cv2.Sobel(inverse, cv2.CV_32F, 2, 0, ksize=1))
-    down = np.abs(cv2.Sobel(inverse, cv2.CV_32F, 0, 2, ksize=1))
-    across[:, [0, -1]] = 0  # there is no neighbour beyond the picture
-    down[[0, -1]] = 0
-    return (np.maximum(across, down) > step).astype(np.uint8)
+    return np.asarray(_bends(inverse) > step)
 
 
 def close(edge: np.ndarray, reach: float) -> np.ndarray:
@@ -160,14 +153,20 @@ def close(edge: np.ndarray, reach: float) -> np.ndarray:
     pixels along an edge lies within it.
 
     Args:
-        edge: 1 at pixels beside an edge, uint8 (height, width).
+        edge: whether a pixel stands beside an edge, bool (height, width).
         reach: in the picture's own pixels [px].
     """
-    if reach <= 1:
-        return edge * np.float32(reach)
-    away = cv2.distanceTransform(1 - edge, cv2.DIST_L2, 3)
-    out = np.subtract(np.float32(reach), away, out=away)
-    return np.minimum(np.maximum(out, np.float32(0), out=out), np.float32(1), out=out)
+    return edge * np.float32(reach) if reach <= 1 else _stamped(edge, _stamp(reach))
+
+
+@functools.lru_cache(maxsize=64)
+def _stamp(reach: float) -> np.ndarray:
+    """How likely the pixels around one beside an edge lie within `reach` [px] of it, float32 (2n + 1, 2n + 1)."""
+    n = int(reach * 1.05)  # a step along a row counts as 0.955 in OpenCV's measure
+    apart = np.ones((2 * n + 1, 2 * n + 1), np.uint8)
+    apart[n, n] = 0
+    away = cv2.distanceTransform(apart, cv2.DIST_L2, 3)
+    return np.clip(np.float32(reach) - away, 0, 1).astype(np.float32)
 
 
 def ramp(values: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -201,26 +200,138 @@ def lost(rng: np.random.Generator, chance: np.ndarray, window: float) -> np.ndar
         bool, (height, width).
     """
     field, raw, weight = _field(rng, chance.shape, window)
-    if weight < 1:
-        field = field + np.float32(_RAGGED) * raw
-        field *= np.float32((1 + _RAGGED**2 + 2 * _RAGGED * weight) ** -0.5)
-    return np.asarray(field < cv2.LUT(cv2.convertScaleAbs(chance, alpha=255), _QUANTILES))
+    ragged = _RAGGED if weight < 1 else 0.0
+    size = (1 + ragged**2 + 2 * ragged * weight) ** -0.5
+    return _lost(field, raw, chance, np.float32(size), np.float32(ragged * size), _QUANTILES)
 
 
 def _field(rng: np.random.Generator, shape: tuple[int, ...], window: float) -> tuple[np.ndarray, np.ndarray, float]:
-    """Correlated noise of unit variance, the white noise that it came from, and the correlation of the two."""
+    """Correlated noise of unit variance, the white noise that it came from, and the correlation of the two.
+
+    The white noise is wider than the picture by the same margin on every side.
+    """
     kernel = _bell(round(window * _BOX, 3))
     margin = len(kernel) // 2
     raw = normal(rng, (shape[0] + 2 * margin, shape[1] + 2 * margin))
     if not margin:
         return raw, raw, 1.0
-    inside = (slice(margin, -margin), slice(margin, -margin))
-    return cv2.sepFilter2D(raw, cv2.CV_32F, kernel, kernel)[inside], raw[inside], float(kernel[margin, 0] ** 2)
+    return _filtered(raw, kernel), raw, float(kernel[margin] ** 2)
 
 
 @functools.lru_cache(maxsize=64)
 def _bell(sigma: float) -> np.ndarray:
-    """Weights of a Gaussian filter that keeps the variance of white noise, (n, 1); just one if it hardly blurs."""
+    """Weights of a Gaussian filter that keeps the variance of white noise, (n,); just one if it hardly blurs."""
     margin = int(np.ceil(3 * sigma)) if sigma > 0.25 else 0
     weights = cv2.getGaussianKernel(2 * margin + 1, max(sigma, 0.25), cv2.CV_64F)
-    return (weights / np.linalg.norm(weights)).astype(np.float32)
+    return (weights / np.linalg.norm(weights)).astype(np.float32)[:, 0].copy()
+
+
+# ---- one pass over the pixels each: i, j are row and column, all pictures are float32 (height, width) if not told
+
+
+@numba.njit(cache=True, nogil=True)
+def _limit(depth: np.ndarray, near: np.float32, far: np.float32) -> None:
+    """Make +inf what is out of range [m], in place."""
+    for i in range(depth.shape[0]):
+        for j in range(depth.shape[1]):
+            z = depth[i, j]
+            depth[i, j] = np.float32(np.inf) if z < near or z > far else z
+
+
+@numba.njit(cache=True, nogil=True)
+def _facing(normals: np.ndarray, inwards: np.ndarray) -> np.ndarray:
+    """The cosine between unit vectors (height, width, 3), not below 0."""
+    out = np.empty(normals.shape[:2], np.float32)
+    for i in range(normals.shape[0]):
+        for j in range(normals.shape[1]):
+            n, v = normals[i, j], inwards[i, j]
+            out[i, j] = max(n[0] * v[0] + n[1] * v[1] + n[2] * v[2], np.float32(0))
+    return out
+
+
+@numba.njit(cache=True, nogil=True)
+def _shadow(disparity: np.ndarray, scale: np.float32, rim: np.float32) -> np.ndarray:
+    """What is hidden from the right or beyond the rim, bool (height, width); see `shadow`."""
+    out = np.empty(disparity.shape, np.bool_)
+    for i in range(disparity.shape[0]):
+        least = np.float32(np.inf)  # where the leftmost of the points to the right stands
+        for j in range(disparity.shape[1] - 1, -1, -1):
+            at = np.float32(j) - disparity[i, j] * scale
+            # The rim of what hides stands half a pixel to the left of its first pixel's middle.
+            out[i, j] = (least - np.float32(0.5) < at) | (at < rim)
+            least = min(least, at)
+    return out
+
+
+@numba.njit(cache=True, nogil=True)
+def _bends(inverse: np.ndarray) -> np.ndarray:
+    """The larger of the second differences across and down, in size; none where a neighbour is beyond the picture."""
+    height, width = inverse.shape
+    out = np.zeros(inverse.shape, np.float32)
+    for i in range(height):
+        for j in range(1, width - 1):
+            out[i, j] = abs(inverse[i, j - 1] + inverse[i, j + 1] - 2 * inverse[i, j])
+    for i in range(1, height - 1):
+        for j in range(width):
+            down = abs(inverse[i - 1, j] + inverse[i + 1, j] - 2 * inverse[i, j])
+            out[i, j] = max(out[i, j], down)
+    return out
+
+
+@numba.njit(cache=True, nogil=True)
+def _stamped(edge: np.ndarray, stamp: np.ndarray) -> np.ndarray:
+    """The largest of the stamps (2n + 1, 2n + 1) that are put on the pixels of an edge, bool (height, width)."""
+    height, width = edge.shape
+    size = len(stamp)
+    out = np.zeros((height + size - 1, width + size - 1), np.float32)
+    for i in range(height):
+        for j in range(width):
+            if edge[i, j]:
+                for a in range(size):
+                    row, line = out[i + a], stamp[a]
+                    for b in range(size):
+                        row[j + b] = max(row[j + b], line[b])
+    n = size // 2
+    return out[n : n + height, n : n + width]
+
+
+@numba.njit(cache=True, nogil=True)
+def _filtered(raw: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """A picture (height + n - 1, width + n - 1) after a filter of weights (n,), first down, then across."""
+    n = len(kernel)
+    out = np.zeros((raw.shape[0] - n + 1, raw.shape[1] - n + 1), np.float32)
+    down = np.empty(raw.shape[1], np.float32)
+    for i in range(out.shape[0]):
+        down[:] = 0
+        for k in range(n):
+            weight, row = kernel[k], raw[i + k]
+            for j in range(len(down)):
+                down[j] += weight * row[j]
+        across = out[i]
+        for k in range(n):
+            weight, row = kernel[k], down[k:]
+            for j in range(len(across)):
+                across[j] += weight * row[j]
+    return out
+
+
+@numba.njit(cache=True, nogil=True)
+def _lost(
+    field: np.ndarray, raw: np.ndarray, chance: np.ndarray, smooth: np.float32, rough: np.float32, table: np.ndarray
+) -> np.ndarray:
+    """Where noise is below what its chance allows, bool (height, width); see `lost`.
+
+    Args:
+        field: correlated noise.
+        raw: white noise, wider by the same margin on every side.
+        chance: of being lost [1].
+        smooth: weight of the correlated noise.
+        rough: weight of the white noise.
+        table: quantiles of the normal distribution at 0/255 to 255/255 (256,).
+    """
+    out, margin = np.empty(chance.shape, np.bool_), (raw.shape[0] - chance.shape[0]) // 2
+    for i in range(chance.shape[0]):
+        for j in range(chance.shape[1]):
+            noise = smooth * field[i, j] + rough * raw[i + margin, j + margin]
+            out[i, j] = noise < table[int(chance[i, j] * np.float32(255) + np.float32(0.5))]
+    return out

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import cv2
+import numba
 import numpy as np
 
-from twinlab import frames
 from twinlab.frames import Intrinsics
 from twinlab.renderers import Frame
 from twinlab.snapshot import Visual
@@ -53,66 +53,149 @@ def flow(
     if span <= 0 or before.links.shape != now.links.shape or not visuals:
         return None
     stride = max(1, frame.depth.shape[0] // _ROWS)
-    visual, depth = frame.visual[::stride, ::stride], frame.depth[::stride, ::stride]
     links = np.array([v.link for v in visuals])
-    shown = links[np.bincount(visual.ravel() + 1, minlength=len(visuals) + 1)[1:] > 0]
-    change = now.links[shown] - before.links[shown]
+    shown, nearest = _shown(frame.visual, frame.depth, stride, len(links))
+    change = (now.links - before.links)[links[shown]]
     panned = bool(np.abs(now.camera - before.camera).max() > _STILL)
     # A link that turns by a small angle changes its quaternion by half of that.
-    way = np.linalg.norm(change[:, :3], axis=1) + 2 * _REACH * np.linalg.norm(change[:, 3:], axis=1)
+    way = np.sqrt((change[:, :3] ** 2).sum(axis=1)) + 2 * _REACH * np.sqrt((change[:, 3:] ** 2).sum(axis=1))
     widest = max(lens.fx, lens.fy) * float(way.max(initial=0.0)) * reach / span
-    if not panned and widest < float(depth.min()) / 3:
+    if not panned and widest < nearest / 3:
         return None
-    speed = _speed(visual, depth, stride, lens, _back(links, before, now)) / np.float32(span)
-    fastest = np.hypot(*speed)
-    most = float(fastest.max()) * reach
+    back = _back(links, shown, before.links, before.camera, now.links, now.camera)
+    optics = np.array([lens.fx, lens.fy, lens.cx, lens.cy], np.float32)
+    speed, still, fastest = _speed(frame.visual, frame.depth, stride, optics, back, np.float32(span))
+    most = fastest * reach
     if most < 1 / 3:
         return None
-    speed = _spread(np.stack(list(speed), axis=-1), (fastest == 0).astype(np.uint8), most / stride + 0.5)
+    if still.any():
+        distance, label = cv2.distanceTransformWithLabels(still, cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL)
+        _spread(speed, still, distance, label, np.float32(most / stride + 0.5))
     return speed if stride == 1 else cv2.resize(speed, frame.depth.shape[::-1], interpolation=cv2.INTER_NEAREST)
 
 
-def _back(links: np.ndarray, before: Seen, now: Seen) -> np.ndarray:
+@numba.njit(cache=True, nogil=True)
+def _shown(visual: np.ndarray, depth: np.ndarray, stride: int, count: int) -> tuple[np.ndarray, float]:
+    """Which of the visuals a picture shows, bool (visual,), and how near the nearest of it is [m]."""
+    shown, nearest = np.zeros(count, np.bool_), np.inf
+    for r in range(0, visual.shape[0], stride):
+        for c in range(0, visual.shape[1], stride):
+            if visual[r, c] >= 0:
+                shown[visual[r, c]] = True
+                nearest = min(nearest, depth[r, c])
+    return shown, nearest
+
+
+@numba.njit(cache=True, nogil=True)
+def _placed(pose: np.ndarray) -> np.ndarray:
+    """The matrix of a pose (7,), float64 (3, 4)."""
+    x, y, z, w = pose[3:] / np.sqrt((pose[3:] ** 2).sum())
+    out = np.empty((3, 4))
+    out[0] = 1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w), pose[0]
+    out[1] = 2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w), pose[1]
+    out[2] = 2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y), pose[2]
+    return out
+
+
+@numba.njit(cache=True, nogil=True)
+def _within(parent: np.ndarray, child: np.ndarray) -> np.ndarray:
+    """What is placed by the matrix `child`, seen from the frame that `parent` places: both (3, 4)."""
+    out = np.zeros((3, 4))
+    for i in range(3):
+        for j in range(4):
+            for k in range(3):
+                out[i, j] += parent[k, i] * (child[k, j] - (parent[k, 3] if j == 3 else 0.0))
+    return out
+
+
+@numba.njit(cache=True, nogil=True)
+def _back(
+    links: np.ndarray,
+    shown: np.ndarray,
+    old: np.ndarray,
+    old_camera: np.ndarray,
+    new: np.ndarray,
+    new_camera: np.ndarray,
+) -> np.ndarray:
     """For each visual's link what brings a point from the camera's frame of now to that of before.
 
+    Args:
+        links: of each visual (visual,).
+        shown: which visuals are wanted, bool (visual,).
+        old, new: poses of the links before and now (link, 7).
+        old_camera, new_camera: poses of the camera (7,).
+
     Returns:
-        float32 (visual, 3, 4).
+        float32 (visual, 3, 4), 0 for those that are not wanted.
     """
-    poses = np.empty((2, len(links) + 1, 7))
-    for row, seen in zip(poses, (before, now), strict=True):
-        row[:-1], row[-1] = seen.links[links], seen.camera
-    (old, new), places = frames.matrix(poses)[:, :, :3, :3], poses[..., :3, None]
-    turn = old[:-1] @ new[:-1].transpose(0, 2, 1)  # of each link since before, in the world
-    shift = places[0, :-1] - turn @ places[1, :-1]
-    eye = old[-1].T
-    out = np.empty((len(links), 3, 4), np.float32)
-    out[..., :3] = eye @ turn @ new[-1]
-    out[..., 3:] = eye @ (turn @ places[1, -1] + shift - places[0, -1])
+    out, eye, seen = np.zeros((links.size, 3, 4), np.float32), _placed(old_camera), _placed(new_camera)
+    for n in range(links.size):
+        if shown[n]:
+            # A camera that is fixed to the link as it is to it now, then seen from where the camera was.
+            near, far = _within(_placed(new[links[n]]), seen), _within(eye, _placed(old[links[n]]))
+            for i in range(3):
+                for j in range(4):
+                    total = far[i, 3] if j == 3 else 0.0
+                    for k in range(3):
+                        total += far[i, k] * near[k, j]
+                    out[n, i, j] = total
     return out
 
 
-def _speed(visual: np.ndarray, depth: np.ndarray, stride: int, lens: Intrinsics, back: np.ndarray) -> np.ndarray:
-    """By how many columns and rows each pixel moved since before, float32 (2, row, column) [px]."""
-    rows, columns = np.indices(visual.shape, np.float32) * np.float32(stride)
-    hit = visual >= 0
-    z = np.where(hit, depth, np.float32(1))
-    fx, fy, cx, cy = (np.float32(value) for value in (lens.fx, lens.fy, lens.cx, lens.cy))
-    x, y = (columns - cx) / fx * z, (rows - cy) / fy * z
-    m = np.take(np.ascontiguousarray(back.reshape(-1, 12).T), visual, axis=1)
-    deep = np.maximum(m[8] * x + m[9] * y + m[10] * z + m[11], np.float32(1e-3))
-    across = columns - ((m[0] * x + m[1] * y + m[2] * z + m[3]) / deep * fx + cx)
-    down = rows - ((m[4] * x + m[5] * y + m[6] * z + m[7]) / deep * fy + cy)
-    out = np.stack([across, down])
-    out[:, ~hit | ((np.abs(across) < 1e-3) & (np.abs(down) < 1e-3))] = 0
-    return out
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _speed(
+    visual: np.ndarray, depth: np.ndarray, stride: int, lens: np.ndarray, back: np.ndarray, span: np.float32
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """How fast every `stride`-th pixel moves.
+
+    Args:
+        visual, depth: of the frame (height, width).
+        stride: see above [px].
+        lens: focal lengths and principal point, float32 (4,) [px].
+        back: what `_back` gave.
+        span: time since before [s].
+
+    Returns:
+        Columns and rows per second, float32 (row, column, 2) [px/s]; whether it stands still, uint8 (row, column);
+        the fastest [px/s].
+    """
+    rows, columns = (visual.shape[0] - 1) // stride + 1, (visual.shape[1] - 1) // stride + 1
+    speed, still = np.zeros((rows, columns, 2), np.float32), np.ones((rows, columns), np.uint8)
+    fx, fy, cx, cy = lens
+    fastest, least = np.float32(0), np.float32(1e-3)
+    for r in range(rows):
+        for c in range(columns):
+            n = visual[r * stride, c * stride]
+            if n < 0:
+                continue
+            u, v, z, m = np.float32(c * stride), np.float32(r * stride), depth[r * stride, c * stride], back[n]
+            x, y = (u - cx) / fx * z, (v - cy) / fy * z
+            deep = max(m[2, 0] * x + m[2, 1] * y + m[2, 2] * z + m[2, 3], least)
+            across = u - ((m[0, 0] * x + m[0, 1] * y + m[0, 2] * z + m[0, 3]) / deep * fx + cx)
+            down = v - ((m[1, 0] * x + m[1, 1] * y + m[1, 2] * z + m[1, 3]) / deep * fy + cy)
+            if abs(across) >= least or abs(down) >= least:
+                speed[r, c, 0], speed[r, c, 1], still[r, c] = across / span, down / span, 0
+                fastest = max(fastest, across * across + down * down)
+    return speed, still, np.sqrt(fastest) / span
 
 
-def _spread(speed: np.ndarray, still: np.ndarray, reach: float) -> np.ndarray:
-    """The flow (row, column, 2) where still pixels within `reach` [px] of moving ones take their velocity."""
-    if not still.any():
-        return speed
-    distance, label = cv2.distanceTransformWithLabels(still, cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL)
-    moving = still == 0
-    velocity = np.zeros((label.max() + 1, 2), np.float32)
-    velocity[label[moving]] = speed[moving]
-    return np.where((distance <= reach)[..., None], velocity[label], np.float32(0))
+@numba.njit(cache=True, nogil=True)
+def _spread(speed: np.ndarray, still: np.ndarray, distance: np.ndarray, label: np.ndarray, reach: np.float32) -> None:
+    """Still pixels (row, column) within `reach` [px] of moving ones take the velocity of the nearest, in place.
+
+    Args:
+        speed: float32 (row, column, 2) [px/s].
+        still: uint8 (row, column).
+        distance: to the nearest moving pixel, float32 (row, column) [px].
+        label: number of that pixel, int32 (row, column).
+        reach: see above.
+    """
+    velocity = np.zeros((still.size + 1, 2), np.float32)
+    for r in range(still.shape[0]):
+        for c in range(still.shape[1]):
+            if not still[r, c]:
+                velocity[label[r, c]] = speed[r, c]
+    for r in range(still.shape[0]):
+        for c in range(still.shape[1]):
+            if still[r, c] and distance[r, c] <= reach:
+                speed[r, c] = velocity[label[r, c]]

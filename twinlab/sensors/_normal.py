@@ -2,6 +2,7 @@
 
 import functools
 
+import numba
 import numpy as np
 from scipy.special import ndtri
 
@@ -19,16 +20,28 @@ def normal(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         rng: random stream.
         shape: of what is drawn.
     """
-    count = int(np.prod(shape))
-    words = rng.bit_generator.random_raw((count + 3) // 4)
-    return np.take(_quantiles(), words.view(np.uint16)[:count], mode="clip").reshape(shape)
+    return _taken(quantiles(), drawn(rng, int(np.prod(shape)))).reshape(shape)
+
+
+def drawn(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Places in `quantiles` that `normal` takes its numbers from, uint16 (count,)."""
+    return rng.bit_generator.random_raw((count + 3) // 4).view(np.uint16)[:count]
 
 
 @functools.cache
-def _quantiles() -> np.ndarray:
+def quantiles() -> np.ndarray:
     """The table, scaled to a variance of exactly 1; float32 (65536,)."""
     size = 1 << _BITS
     table = ndtri((np.arange(size) + 0.5) / size)
     table = (table / table.std()).astype(np.float32)
     table.setflags(write=False)
     return table
+
+
+@numba.njit(cache=True, nogil=True)
+def _taken(table: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """The numbers at some places (count,) of a table, float32 (count,)."""
+    out = np.empty(places.size, np.float32)
+    for i in range(places.size):
+        out[i] = table[places[i]]
+    return out

@@ -3,6 +3,7 @@
 from typing import ClassVar, Self
 
 import cv2
+import numba
 import numpy as np
 from pydantic import Field, model_validator
 
@@ -10,7 +11,7 @@ from twinlab.frames import Intrinsics
 from twinlab.readings import Readings
 from twinlab.renderers import Frame
 from twinlab.sensors import Draw, Moment
-from twinlab.sensors._depth import DepthCamera, albedo, close, edges, facing, lost, ramp, shadow, smooth
+from twinlab.sensors._depth import DepthCamera, albedo, close, edges, facing, lost, shadow, smooth
 
 
 class Depth(DepthCamera):
@@ -59,16 +60,16 @@ class Depth(DepthCamera):
     def measure(self, name: str, moment: Moment, clean: Readings, state: None, draw: Draw) -> tuple[Readings, None]:
         """The depth from noisy disparities, with what is not matched left out."""
         lens, frame, depth = moment.cameras[self.camera].lens, moment.picture(self.camera), clean[name]
-        scale = lens.fx / self.focal
+        scale = float(lens.fx) / self.focal
         disparity = np.float32(self.focal * self.baseline) / depth
         out = self._matched(depth, disparity, scale, draw)
         gone = disparity == 0
-        chance = self._chance(moment, frame, lens, disparity, scale)
-        if chance is not None:
-            gone |= lost(draw("holes"), chance, self.window * scale)
+        kept = self._kept(moment, frame, lens, disparity, scale)
+        if kept is not None:
+            gone |= lost(draw("holes"), 1 - kept, self.window * scale)
         if self.on("shadow"):
-            gone |= shadow(disparity * np.float32(scale))
-            gone |= self._beyond(disparity, lens, scale)
+            # The second imager's picture begins left of the scene's by what the device's is wider.
+            gone |= shadow(disparity, scale, -max(0.0, (self.columns * scale - lens.width) / 2) - 0.5)
         np.copyto(out, np.float32(np.inf), where=gone)
         return {name: self.within(out)}, None
 
@@ -77,58 +78,118 @@ class Depth(DepthCamera):
         noisy, steps = self.on("noise") and self.subpixel > 0, self.on("disparity") and self.step > 0
         if not (noisy or steps):
             return depth.copy()
-        product = self.focal * self.baseline
-        found = disparity
-        if noisy:
-            error = smooth(draw("noise"), depth.shape, self.window * scale)
-            error *= np.float32(self.subpixel)
-            if self.falling:
-                error *= cv2.pow(disparity * np.float32(1 / product), self.falling)
-            found = disparity + error
-        if steps:
-            found = np.rint(found * np.float32(1 / self.step)) * np.float32(self.step)
-        return np.asarray(np.float32(product) / np.maximum(found, np.float32(1e-6)))
+        product, step = self.focal * self.baseline, np.float32(self.step if steps else 0)
+        if not noisy:
+            return _depths(disparity, disparity, disparity, np.float32(0), step, np.float32(product))
+        error = smooth(draw("noise"), depth.shape, self.window * scale)
+        # The product is the disparity at 1 m, where the error is as large as declared.
+        sigma = np.float32(self.subpixel * product**-self.falling)
+        return _depths(disparity, error, cv2.pow(disparity, self.falling), sigma, step, np.float32(product))
 
-    def _chance(
+    def _kept(
         self, moment: Moment, frame: Frame, lens: Intrinsics, disparity: np.ndarray, scale: float
     ) -> np.ndarray | None:
-        """How likely each pixel is lost, float32 (height, width); None where no effect makes holes."""
-        kept: np.ndarray | None = None
-        if self.on("edge") and self.edge:
-            kept = 1 - np.float32(self.edge) * close(edges(disparity, self.jump), self.reach * scale)
+        """How likely each pixel is kept, float32 (height, width); None where no effect makes holes."""
+        edge = self.on("edge") and self.edge > 0
+        if not (edge or self.on("texture") or self.on("grazing")):
+            return None
+        kept = np.ones(disparity.shape, np.float32)
+        if edge:
+            kept -= np.float32(self.edge) * close(edges(disparity, self.jump), self.reach * scale)
         if self.on("texture"):
-            found = self._textured(moment, frame, disparity, scale)
-            kept = found if kept is None else kept * found
+            found = self._contrast(moment, frame, disparity, scale)
+            _keep_textured(kept, found, np.float32(self.contrast), np.float32(1 - self.missing))
         if self.on("grazing"):
-            seen = ramp(facing(frame, lens), np.cos(self.grazing), np.cos(self.oblique))
-            kept = seen if kept is None else kept * seen
-        return None if kept is None else 1 - kept
+            _keep_facing(kept, facing(frame, lens), np.float32(np.cos(self.grazing)), np.float32(np.cos(self.oblique)))
+        return kept
 
-    def _textured(self, moment: Moment, frame: Frame, disparity: np.ndarray, scale: float) -> np.ndarray:
-        """How likely the texture of each pixel is enough, float32 (height, width).
+    def _contrast(self, moment: Moment, frame: Frame, disparity: np.ndarray, scale: float) -> np.ndarray:
+        """The contrast of what can be matched, float32 (height, width) [1].
 
         The dots' light falls with the square of the range, is mirrored away by gloss and drowns in other light, to
         which the exposure adapts.
         """
         light = moment.snapshot.light
         brightness = max(light.sun + light.ambient, 1e-3)
-        found = disparity * disparity
-        found *= np.float32(self.projector / brightness / (self.focal * self.baseline) ** 2)
-        found *= albedo(frame, moment.snapshot.visuals)
+        share = np.float32(self.projector / brightness / (self.focal * self.baseline) ** 2)
+        found = _dots(disparity, albedo(frame, moment.snapshot.visuals), share)
         if float(found.min()) < self.contrast:
-            found = np.maximum(found, self._drawn(frame, scale))
-        found *= np.float32(1 / self.contrast)
-        return np.asarray(np.minimum(found, np.float32(1 - self.missing), out=found))
+            found = np.maximum(found, self._drawn(frame, scale), out=found)
+        return np.asarray(found)
 
     def _drawn(self, frame: Frame, scale: float) -> np.ndarray:
         """The contrast of the picture itself and of the grain that no picture shows, float32 (height, width) [1]."""
         side = max(3, 2 * round(self.window * scale / 2) + 1)
-        grey = cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2GRAY).astype(np.float32)
-        mean = cv2.blur(grey, (side, side))
-        variance = cv2.blur(grey * grey, (side, side)) - mean * mean
-        return np.asarray(np.sqrt(np.maximum(variance, 0) + (self.grain * mean) ** 2) * np.float32(1 / 255))
+        grey = cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2GRAY)
+        mean = cv2.boxFilter(grey, cv2.CV_32F, (side, side))
+        return _spread(mean, cv2.sqrBoxFilter(grey, cv2.CV_32F, (side, side)), np.float32(self.grain))
 
-    def _beyond(self, disparity: np.ndarray, lens: Intrinsics, scale: float) -> np.ndarray:
-        """What lies beyond the left rim of the second imager's picture, bool (height, width)."""
-        free = max(0.0, (self.columns - lens.width / scale) / 2)
-        return disparity > (free + (np.arange(lens.width) + 0.5) / scale).astype(np.float32)
+
+# ---- one pass over the pixels each: i, j are row and column, all pictures are float32 (height, width)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _depths(
+    disparity: np.ndarray,
+    error: np.ndarray,
+    size: np.ndarray,
+    sigma: np.float32,
+    step: np.float32,
+    product: np.float32,
+) -> np.ndarray:
+    """The depth [m] from disparities [px] that are off.
+
+    Args:
+        disparity: without error [px].
+        error: normal noise of unit variance.
+        size: of the error, as a multiple of sigma.
+        sigma: standard deviation where that is 1, 0 for no error [px].
+        step: smallest step of what is found, 0 for none [px].
+        product: the disparity at a range of 1 m [px m].
+    """
+    out = np.empty(disparity.shape, np.float32)
+    for i in range(disparity.shape[0]):
+        for j in range(disparity.shape[1]):
+            found = disparity[i, j] + sigma * size[i, j] * error[i, j]
+            if step > 0:
+                found = np.rint(found / step) * step
+            out[i, j] = product / max(found, np.float32(1e-6))
+    return out
+
+
+@numba.njit(cache=True, nogil=True)
+def _dots(disparity: np.ndarray, scattered: np.ndarray, share: np.float32) -> np.ndarray:
+    """The contrast of the projector's dots [1] at disparities [px] on surfaces that scatter a part of their light."""
+    out = np.empty(disparity.shape, np.float32)
+    for i in range(disparity.shape[0]):
+        for j in range(disparity.shape[1]):
+            out[i, j] = share * disparity[i, j] * disparity[i, j] * scattered[i, j]
+    return out
+
+
+@numba.njit(cache=True, nogil=True)
+def _spread(mean: np.ndarray, square: np.ndarray, grain: np.float32) -> np.ndarray:
+    """The contrast [1] of a picture with a mean and a mean square in 0–255, and of a grain that is a share of it."""
+    out = np.empty(mean.shape, np.float32)
+    for i in range(mean.shape[0]):
+        for j in range(mean.shape[1]):
+            m, g = mean[i, j], grain * mean[i, j]
+            out[i, j] = np.sqrt(max(square[i, j] - m * m, np.float32(0)) + g * g) * np.float32(1 / 255)
+    return out
+
+
+@numba.njit(cache=True, nogil=True)
+def _keep_textured(kept: np.ndarray, contrast: np.ndarray, needed: np.float32, most: np.float32) -> None:
+    """Lower the chance to be kept, in place, where the contrast is less than needed, and everywhere to the most."""
+    for i in range(kept.shape[0]):
+        for j in range(kept.shape[1]):
+            kept[i, j] *= min(contrast[i, j] * (np.float32(1) / needed), most)
+
+
+@numba.njit(cache=True, nogil=True)
+def _keep_facing(kept: np.ndarray, cosine: np.ndarray, low: np.float32, high: np.float32) -> None:
+    """Lower the chance to be kept, in place: to nothing at a cosine of incidence of `low`, not at all at `high`."""
+    for i in range(kept.shape[0]):
+        for j in range(kept.shape[1]):
+            seen = (cosine[i, j] - low) * (np.float32(1) / (high - low))
+            kept[i, j] *= min(max(seen, np.float32(0)), np.float32(1))

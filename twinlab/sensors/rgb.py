@@ -1,6 +1,5 @@
 """A colour camera: exposure, motion blur, rolling shutter, lens distortion, and the noise of its sensor (EMVA 1288)."""
 
-import functools
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,12 +10,13 @@ from pydantic import Field
 from twinlab.cameras import Mounted
 from twinlab.readings import Readings, Variable
 from twinlab.sensors import Draw, Moment, Sensor
+from twinlab.sensors._expose import exposed, smeared
 from twinlab.sensors._flow import Seen, flow
-from twinlab.sensors._normal import normal
+from twinlab.sensors._normal import drawn, quantiles
 
 _PHOTONS = 4090.0  # of 555 nm that one lux brings per second and µm²: 1 lx = 1/683 W/m², 3.58e-19 J each
-_LEVELS = 4096  # steps of the table that turns linear light into sRGB
-_TAPS = 7  # moments within an exposure that a blurred picture is the mean of, at most
+_NONE = np.empty((0, 0, 0), np.float32)
+_QUIET = np.empty(0, np.uint16)
 
 
 def _decoded(values: np.ndarray) -> np.ndarray:
@@ -24,13 +24,7 @@ def _decoded(values: np.ndarray) -> np.ndarray:
     return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
 
 
-def _encoded(values: np.ndarray) -> np.ndarray:
-    """Linear light in 0–1 as sRGB in 0–1 (IEC 61966-2-1)."""
-    return np.where(values <= 0.0031308, values * 12.92, 1.055 * values ** (1 / 2.4) - 0.055)
-
-
 _LINEAR = _decoded(np.arange(256) / 255).astype(np.float32)
-_SRGB = np.rint(255 * _encoded(np.linspace(0, 1, _LEVELS))).astype(np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,16 +96,19 @@ class Rgb(Sensor):
             now = Seen(moment.time, moment.snapshot.poses, mounted.pose(moment.snapshot))
         state = state or State(now, self.exposure)
         exposure = state.exposure if self.auto else self.exposure
-        light = self._light(moment, mounted, clean[name], exposure, state.seen, now)
-        white = self._white() * (exposure if self.on("exposure") else self._full_exposure())
-        scale = np.float32(self._factor() / self.full_well if self.on("exposure") else 1 / white)
-        electrons = light * np.float32(white)
-        electrons, pattern = self._noisy(electrons, state.pattern, draw)
-        np.clip(electrons, 0, np.float32(self.full_well) if self.on("exposure") else None, out=electrons)
-        electrons *= scale
-        nxt = self._next(exposure, float(electrons.mean())) if self.auto else exposure
-        level = (electrons * np.float32(_LEVELS - 1) + np.float32(0.5)).astype(np.int32)
-        return {name: _SRGB.take(level, mode="clip")}, State(now, nxt, pattern)
+        limited = self.on("exposure")
+        white = self._white() * (exposure if limited else self._full_exposure())
+        light = self._light(moment, mounted, clean[name], np.float32(white), exposure, (state.seen, now))
+        pattern = self._uneven(light.shape, state.pattern, draw)
+        gain, dark = pattern or (_NONE, _NONE)
+        # The sum of two independent normal variables is drawn at once, from the stream of whichever is on.
+        shot, read = self.on("shot"), self.read_noise if self.on("read") else 0.0
+        noise = drawn(draw("noise"), light.size) if shot or read else _QUIET
+        full = self.full_well if limited else np.inf
+        scale = self._factor() / self.full_well if limited else 1 / white
+        numbers = (np.float32(value) for value in (shot, read**2, full, scale))
+        picture, mean = exposed(light, gain, dark, noise, quantiles(), *numbers)
+        return {name: picture}, State(now, self._next(exposure, mean) if self.auto else exposure, pattern)
 
     def _white(self) -> float:
         """Electrons per second in a pixel that shows white."""
@@ -129,73 +126,51 @@ class Rgb(Sensor):
         wanted = exposure * (self.target / max(mean, 1e-3)) ** self.speed
         return float(np.clip(wanted, 1e-5, self.longest))
 
-    def _noisy(
-        self, electrons: np.ndarray, pattern: tuple[np.ndarray, np.ndarray] | None, draw: Draw
-    ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray] | None]:
-        """Electrons (height, width, 3) after the pixels' own gains, shot noise and read noise."""
-        shape = electrons.shape
-        uneven = self.on("pattern") and bool(self.unevenness or self.dark_unevenness)
-        if uneven:
-            if pattern is None:
-                gain, dark = draw("pattern").standard_normal((2, *shape), np.float32)
-                pattern = 1 + np.float32(self.unevenness) * gain, np.float32(self.dark_unevenness) * dark
-            electrons *= pattern[0]
-        # The sum of two independent normal variables is drawn at once, from the stream of whichever is on.
-        shot, read = self.on("shot"), self.read_noise if self.on("read") else 0.0
-        if shot or read:
-            variance = electrons + np.float32(read**2) if shot else np.full(shape, read**2, np.float32)
-            np.sqrt(variance, out=variance)
-            variance *= normal(draw("noise"), shape)
-            electrons += variance
-        if uneven and pattern is not None:
-            electrons += pattern[1]
-        return electrons, pattern
+    def _uneven(
+        self, shape: tuple[int, ...], pattern: tuple[np.ndarray, np.ndarray] | None, draw: Draw
+    ) -> tuple[np.ndarray, np.ndarray] | None:
+        """Gain [1] and dark signal [e] of each pixel (height, width, 3), drawn at the first picture; None if even."""
+        if not self.on("pattern") or not (self.unevenness or self.dark_unevenness):
+            return None
+        if pattern is None:
+            gain, dark = draw("pattern").standard_normal((2, *shape), np.float32)
+            pattern = 1 + np.float32(self.unevenness) * gain, np.float32(self.dark_unevenness) * dark
+        return pattern
 
     def _light(
         self,
         moment: Moment,
         mounted: Mounted,
         clean: np.ndarray,
+        white: np.float32,
         time: float,
-        before: Seen | None,
-        now: Seen | None,
+        seen: tuple[Seen | None, Seen | None],
     ) -> np.ndarray:
-        """Linear light, float32 (height, width, 3), after lens, blur and shutter; `time` is the exposure [s]."""
+        """Light after lens, blur and shutter.
+
+        Args:
+            moment, mounted, clean: what is seen, by which camera, and the renderer's picture of it.
+            white: electrons in a pixel that shows white [e].
+            time: the exposure [s].
+            seen: where everything was at the last picture, and is.
+
+        Returns:
+            Mean electrons, float32 (height, width, 3) [e].
+        """
         bends = self.on("distortion") and any(mounted.camera.distortion)
         margin = mounted.camera.margin() if bends else 0
         frame = moment.picture(self.camera, margin)
-        light = np.asarray(cv2.LUT(frame.rgb if margin else clean, _LINEAR))
-        size = (mounted.lens.height, mounted.lens.width)
+        light = np.asarray(cv2.LUT(frame.rgb if margin else clean, _LINEAR * white))
+        height = mounted.lens.height
         wide = mounted.widened(margin).lens
         row_time = self.row_time if self.on("shutter") else 0.0
-        reach = max(time if self.on("blur") else 0.0, row_time * size[0])
+        reach = max(time if self.on("blur") else 0.0, row_time * height)
         speed = None
-        if before is not None and now is not None and reach:
-            speed = flow(frame, wide, moment.snapshot.visuals, before, now, reach)
+        if seen[0] is not None and seen[1] is not None and reach:
+            speed = flow(frame, wide, moment.snapshot.visuals, seen[0], seen[1], reach)
         if speed is None and not bends:
             return light
-        at = mounted.camera.source() + np.float32(margin) if bends else _grid(*size)
-        if speed is None:
-            return _moved(light, at, cv2.INTER_LINEAR)
-        if bends:
-            speed = _moved(speed, at, cv2.INTER_NEAREST)
-        smear = float(np.abs(speed).max()) * (time if self.on("blur") else 0.0)
-        taps = int(np.clip(np.ceil(smear) + 1, 1, _TAPS))
-        late = row_time * (np.arange(size[0], dtype=np.float32) - size[0] / 2)[:, None, None]
-        total = np.zeros((*size, 3), np.float32)
-        for tap in range(taps):
-            # What is here at this moment of the exposure is, in the picture of now, further along its way.
-            offset = time * ((tap + 0.5) / taps - 0.5) if taps > 1 else 0.0
-            total += _moved(light, at - speed * (late + np.float32(offset)), cv2.INTER_LINEAR)
-        return total / np.float32(taps)
-
-
-def _moved(picture: np.ndarray, source: np.ndarray, how: int) -> np.ndarray:
-    """The picture whose pixels come from columns and rows (height, width, 2) of another."""
-    return np.asarray(cv2.remap(picture, source[..., 0], source[..., 1], how, borderMode=cv2.BORDER_REPLICATE))
-
-
-@functools.lru_cache(maxsize=32)
-def _grid(height: int, width: int) -> np.ndarray:
-    u, v = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    return np.stack([u, v], axis=-1)
+        at = mounted.camera.source() + np.float32(margin) if bends else _NONE
+        late = np.float32(row_time) * (np.arange(height, dtype=np.float32) - np.float32(height / 2))
+        blur = np.float32(time if self.on("blur") else 0)
+        return np.asarray(smeared(light, at, _NONE if speed is None else speed, late, blur))

@@ -10,6 +10,7 @@ from PIL import Image
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = dict(re.findall(r"```(\w+)\n(.*?)```", TEXT, re.DOTALL))
+EXAMPLES = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 LINKS = sorted(set(re.findall(r"\]\(([^)\s]+)\)", TEXT)))
 
 
@@ -29,15 +30,17 @@ def test_its_commands_of_twinlab_exist():
     assert set(re.findall(r"`twinlab ([a-z]+)", TEXT)) <= verbs
 
 
-def test_its_example_has_ten_lines_and_runs_as_it_stands(capsys):
-    lines = [line for line in BLOCKS["python"].splitlines() if line.strip()]
-    assert len(lines) == 10
+def test_its_examples_run_as_they_stand_one_after_the_other(capsys):
+    assert len([line for line in EXAMPLES[0].splitlines() if line.strip()]) == 10
     names: dict = {}
-    exec(compile(BLOCKS["python"], "README.md", "exec"), names)
+    exec(compile(EXAMPLES[0], "README.md", "exec"), names)
     shape, _, correct = capsys.readouterr().out.rpartition(" ")
     assert shape == "(200, 64, 64, 3)"
     assert float(correct) == names["kpis"](names["episode"]).correct >= 0
     assert names["episode"].attrs["seed"] == 60_000
+    for example in EXAMPLES[1:]:
+        exec(compile(example, "README.md", "exec"), names)
+    assert capsys.readouterr().out == "0.5 ('noise',)\n"
 
 
 def test_its_picture_is_a_png_that_shows_something():

@@ -1,11 +1,14 @@
 """The shadow map of `raster`: how far the sun's light gets."""
 
 import moderngl
+import numba
 import numpy as np
 
 from twinlab import frames
 from twinlab.renderers._stage import Stage
 from twinlab.snapshot import Light, Snapshot
+
+_STRAIGHT = np.eye(4)  # from the world to the world
 
 
 class Shadow:
@@ -50,10 +53,12 @@ class Shadow:
         self._context.enable_only(moderngl.DEPTH_TEST | moderngl.CULL_FACE)
         self._context.front_face, self._context.depth_func = "cw", "<"
         middle = self._size / 2
-        pixels = np.array([[middle, 0, 0, middle - 0.5], [0, middle, 0, middle - 0.5], [0, 0, 0, 1]])
-        hidden = float(self.extent.max()) / self._size + self._softness  # what is shaded lies further off than that
+        pixels = np.array([[middle, 0, 0, middle - 0.5], [0, middle, 0, middle - 0.5], [0, 0, 0, 1.0]])
+        # What is shaded lies further off than that.
+        hidden = np.full(len(stage.visuals), self.extent.max() / self._size + self._softness)
         seat = -light[2] * (1, 1, 1, 0)
-        stage.draw(stage.casting, fit @ light @ stage.world, pixels, seat, (self._size,) * 2, hidden)
+        matrices, _, _ = stage.seen(fit @ light)
+        stage.draw(stage.casting, matrices, pixels, seat, (self._size,) * 2, hidden)
         self._drawn = stage.snapshot
 
     def _light(self, light: Light) -> np.ndarray:
@@ -65,16 +70,35 @@ class Shadow:
 
     def _bounds(self, stage: Stage, light: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Low and high corner (3,) in the light's frame of what is within reach, in steps of 0.1 m to be steady."""
-        low, high = stage.boxes(stage.world)
-        near = np.linalg.norm(np.clip(0, low, high), axis=1) <= self._reach
-        if not near.any():
-            return -np.ones(3), np.ones(3)
-        lows, highs = stage.boxes(light @ stage.world)
-        low, high = lows[near].min(axis=0), highs[near].max(axis=0)
-        low[:2], high[:2] = np.clip([low[:2], high[:2]], -self._reach, self._reach)
-        return np.floor(low * 10 - 1) / 10, np.ceil(high * 10 + 1) / 10
+        return _bounds(*stage.seen(_STRAIGHT)[1:], *stage.seen(light)[1:], self._reach)
 
     def release(self) -> None:
         """Give back what OpenGL holds."""
         for held in (self._framebuffer, self.texture):
             held.release()
+
+
+@numba.njit(cache=True, nogil=True)
+def _bounds(
+    low: np.ndarray, high: np.ndarray, lows: np.ndarray, highs: np.ndarray, reach: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Low and high corner (3,) of what is within reach, along the light's axes, in steps of 0.1 m [m].
+
+    Args:
+        low, high: the visuals' boxes along the world's axes (visual, 3) [m].
+        lows, highs: the same along the light's.
+        reach: from the world's origin [m].
+    """
+    least, most = np.full(3, np.inf), np.full(3, -np.inf)
+    for n in range(len(low)):
+        away = 0.0
+        for i in range(3):
+            away += min(max(0.0, low[n, i]), high[n, i]) ** 2
+        if away <= reach * reach:
+            for i in range(3):
+                least[i], most[i] = min(least[i], lows[n, i]), max(most[i], highs[n, i])
+    if least[0] == np.inf:
+        return -np.ones(3), np.ones(3)
+    for i in range(2):
+        least[i], most[i] = min(max(least[i], -reach), reach), min(max(most[i], -reach), reach)
+    return np.floor(least * 10 - 1) / 10, np.ceil(most * 10 + 1) / 10

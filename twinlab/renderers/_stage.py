@@ -9,6 +9,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import moderngl
+import numba
 import numpy as np
 
 from twinlab import frames
@@ -51,7 +52,7 @@ class Stage:
         self._of = np.array([number for number, *_ in entries[:count]], int)
         self._errors, self._nexts = (np.array([entry[i] for entry in entries[:count]]) for i in (2, 3))
         self._rows = faces[: self._ends[-1]]
-        self._sieves: dict[bytes, tuple[Sieve | None, np.ndarray]] = {}
+        self._sieves: dict[bytes, Sieve | None] = {}
         self._first, self._count = int(self._ends[-1]), len(faces)
         self._held: list[Any] = []
         pictures = _pictures(context, visuals)
@@ -78,54 +79,52 @@ class Stage:
         pixels: np.ndarray,
         eye: np.ndarray,
         size: tuple[int, int],
-        hidden: np.ndarray | float,
+        hidden: np.ndarray,
     ) -> None:
         """Draw all, by the program and in the framebuffer that are in use.
 
         Args:
             drawing: `painted` or `casting`.
-            matrices: what the program is given, from each visual's frame (visual, 4, 4).
+            matrices: what the program is given, from each visual's frame, as from `seen` (visual, 3, 4).
             pixels: from where `matrices` lead to the picture: column * depth, row * depth, depth (3, 4).
             eye: where the picture is seen from in the world, homogeneous (4,).
             size: width and height of the picture [px].
-            hidden: how far a surface may be off before it shows, one for all or for each visual (visual,) [m]; of
-                those with +inf nothing shows.
+            hidden: how far a surface may be off before it shows (visual,) [m]; of those with +inf nothing shows.
         """
-        drawing.matrices.write(np.ascontiguousarray(matrices[:, :3], np.float32))
+        drawing.matrices.write(matrices)
         drawing.matrices.use(0)
         if drawing is self.painted and self._pictures is not None:
             self._pictures.use(2)
         first = self._first
-        sieve, of = self._chosen(np.broadcast_to(hidden, len(self.visuals)))
+        sieve = self._chosen(hidden)
         if sieve is not None:
-            turns = self.world[of, :3, :3].transpose(0, 2, 1)
-            seat = eye[:3] - eye[3] * self.world[of, :3, 3]
-            eyes = np.concatenate([(turns @ seat[..., None])[..., 0], np.full((len(seat), 1), eye[3])], axis=1)
-            rows = sieve.kept(pixels @ matrices[of], eyes, size, _shaders.NEAR)
+            rows = sieve.kept(matrices, self.world, pixels, eye, size, _shaders.NEAR)
             first = self._first - len(rows)
             if len(rows):
                 drawing.faces.write(rows, offset=first * 12)
         drawing.array.render(vertices=3 * (self._count - first), first=3 * first)
 
-    def _chosen(self, hidden: np.ndarray) -> tuple[Sieve | None, np.ndarray]:
-        """The fine meshes that show without a visible error, ready to be sieved, and the visual of each (mesh,)."""
-        room = hidden[self._of]
-        chosen = (self._errors <= room) & (self._nexts > room) & (room < np.inf)
+    def _chosen(self, hidden: np.ndarray) -> Sieve | None:
+        """The fine meshes that show without a visible error, ready to be sieved."""
+        chosen = _choice(hidden, self._of, self._errors, self._nexts)
         key = chosen.tobytes()
         if key not in self._sieves:
             numbers = np.flatnonzero(chosen)
             rows = [self._rows[self._ends[n] : self._ends[n + 1]] for n in numbers]
-            sieve = Sieve([self._fine[n] for n in numbers], np.concatenate(rows)) if rows else None
-            self._sieves[key] = sieve, self._of[numbers]
+            meshes = [self._fine[n] for n in numbers]
+            self._sieves[key] = Sieve(meshes, np.concatenate(rows), self._of[numbers]) if rows else None
             if len(self._sieves) > _CHOICES:
                 self._sieves.pop(next(iter(self._sieves)))
         return self._sieves[key]
 
-    def boxes(self, matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Low and high corners (visual, 3) of a box around each visual, along the axes to which matrices lead [m]."""
-        middle = (matrices[:, :3, :3] @ self._middle[..., None])[..., 0] + matrices[:, :3, 3]
-        half = (np.abs(matrices[:, :3, :3]) @ self._half[..., None])[..., 0]
-        return middle - half, middle + half
+    def seen(self, view: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What `view`, a matrix (4, 4) from the world, makes of each visual.
+
+        Returns:
+            The matrices from the visuals' frames (visual, 3, 4), float32; low and high corners (visual, 3) of a box
+            around each visual, along the axes to which they lead [m].
+        """
+        return _seen(view, self.world, self._middle, self._half)
 
     def release(self) -> None:
         """Give back what OpenGL holds."""
@@ -135,6 +134,49 @@ class Stage:
     def _kept(self, part: Any) -> Any:
         self._held.append(part)
         return part
+
+
+@numba.njit(cache=True, nogil=True)
+def _seen(
+    view: np.ndarray, world: np.ndarray, middle: np.ndarray, half: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """As `Stage.seen`, for visuals that stand at `world` (visual, 4, 4).
+
+    Args:
+        middle, half: of each visual's box in its own frame, and how far that reaches to each side (visual, 3) [m].
+    """
+    count = len(world)
+    matrices, low, high = np.empty((count, 3, 4), np.float32), np.empty((count, 3)), np.empty((count, 3))
+    for n in range(count):
+        w = world[n]
+        for i in range(3):
+            x, y, z = view[i, 0], view[i, 1], view[i, 2]
+            at = x * w[0, 3] + y * w[1, 3] + z * w[2, 3] + view[i, 3]
+            matrices[n, i, 3] = at
+            reach = 0.0
+            for j in range(3):
+                turn = x * w[0, j] + y * w[1, j] + z * w[2, j]
+                matrices[n, i, j] = turn
+                at += turn * middle[n, j]
+                reach += abs(turn) * half[n, j]
+            low[n, i], high[n, i] = at - reach, at + reach
+    return matrices, low, high
+
+
+@numba.njit(cache=True, nogil=True)
+def _choice(hidden: np.ndarray, of: np.ndarray, errors: np.ndarray, nexts: np.ndarray) -> np.ndarray:
+    """Which of some meshes are the coarsest of their visual that show no error, bool (mesh,).
+
+    Args:
+        hidden: how far each visual's surface may be off (visual,) [m]; of those with +inf nothing shows.
+        of: the visual of each mesh (mesh,).
+        errors, nexts: how far each mesh is off, and the next coarser one of its visual (mesh,) [m].
+    """
+    chosen = np.empty(len(of), np.bool_)
+    for m in range(len(of)):
+        room = hidden[of[m]]
+        chosen[m] = errors[m] <= room < nexts[m] and room < np.inf
+    return chosen
 
 
 class _Drawing:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import moderngl
+import numba
 import numpy as np
 
 from twinlab import frames
@@ -146,6 +147,7 @@ class _Easel:
         self._cast = driver.program(_shaders.CAST_VERTEX, _shaders.CAST_FRAGMENT)
         self._shrink = self._context.vertex_array(driver.program(_shaders.SCREEN_VERTEX, _shaders.SHRINK_FRAGMENT), [])
         self._sheets: dict[tuple[int, int], Sheet] = {}
+        self._background = np.round(np.clip(settings.background, 0, 1) * np.array(255.0)).astype(np.uint8)
         self._stage: Stage | None = None
         self._shadow: Shadow | None = None
         if settings.shadows:
@@ -161,7 +163,7 @@ class _Easel:
         self._pass(sheet, stage, camera, pose)
         if self._settings.samples > 1:
             self._refine(sheet, stage, camera, pose)
-        return sheet.frame(stage.bodies if stage is not None else np.array([-1], np.int16))
+        return sheet.frame(stage.bodies if stage is not None else np.array([-1], np.int16), self._background)
 
     def release(self) -> None:
         """Free everything."""
@@ -180,13 +182,22 @@ class _Easel:
         self._stage.place(snapshot)
         return self._stage
 
-    def _pass(self, sheet: Sheet, stage: Stage | None, camera: Intrinsics, pose: np.ndarray) -> None:
-        """Fill a sheet with all that a camera sees."""
-        sheet.clear(self._settings.background)
+    def _pass(
+        self,
+        sheet: Sheet,
+        stage: Stage | None,
+        camera: Intrinsics,
+        pose: np.ndarray,
+        background: tuple[float, float, float] | None = None,
+    ) -> None:
+        """Fill a sheet with all that a camera sees, before a colour in 0–1 if one is given."""
+        sheet.clear(background)
         if stage is None or stage.snapshot is None:
             return
-        view = frames.matrix(frames.inverse(pose))
-        self._light(view, frames.matrix(pose), stage.snapshot.light)
+        back = frames.matrix(pose)
+        view = np.eye(4)
+        view[:3, :3], view[:3, 3] = back[:3, :3].T, -back[:3, 3] @ back[:3, :3]
+        self._light(view, back, stage.snapshot.light)
         self._context.enable_only(moderngl.DEPTH_TEST | moderngl.CULL_FACE)
         self._context.depth_func = "<"
         self._context.front_face = "cw"  # as rows run downwards, what is counter-clockwise shows clockwise
@@ -195,11 +206,10 @@ class _Easel:
         self._paint["lens"] = (2 * c.fx / w, 2 * c.fy / h, (2 * c.cx + 1) / w - 1, (2 * c.cy + 1) / h - 1)
         self._paint["rays"] = (1 / c.fx, 1 / c.fy, -(c.cx + 0.5) / c.fx, -(c.cy + 0.5) / c.fy)
         self._paint["focal"] = (c.fx, c.fy)
-        pixels, eye = np.column_stack([camera.matrix, np.zeros(3)]), np.array([*pose[:3], 1.0])
-        low, high = stage.boxes(view @ stage.world)
-        hidden = np.maximum(low[:, 2], 0) / (2 * max(c.fx, c.fy))  # half a pixel
-        hidden[_outside(low, high, camera)] = np.inf
-        stage.draw(stage.painted, view @ stage.world, pixels, eye, (w, h), hidden)
+        pixels = np.array([[c.fx, 0, c.cx, 0], [0, c.fy, c.cy, 0], [0, 0, 1.0, 0]])
+        matrices, low, high = stage.seen(view)
+        hidden = _hidden(low, high, pixels, w, h)
+        stage.draw(stage.painted, matrices, pixels, back[:, 3], (w, h), hidden)
 
     def _light(self, view: np.ndarray, back: np.ndarray, light: Light) -> None:
         """Tell the shader where sun and sky are, seen from the camera, whose matrices lead there and back."""
@@ -221,7 +231,7 @@ class _Easel:
         lens = ((c + 0.5) * n - 0.5 for c in (camera.cx, camera.cy))
         fine = Intrinsics(camera.width * n, camera.height * n, camera.fx * n, camera.fy * n, *lens)
         large = self._sheet(fine.width, fine.height)
-        self._pass(large, stage, fine, pose)
+        self._pass(large, stage, fine, pose, self._settings.background)
         sheet.painting.use()
         self._context.enable_only(moderngl.NOTHING)
         large.colours.use(0)
@@ -243,14 +253,23 @@ class _Easel:
         return sheet
 
 
-def _outside(low: np.ndarray, high: np.ndarray, camera: Intrinsics) -> np.ndarray:
-    """Which boxes along the axes of a camera's optical frame, low and high (box, 3) [m], are out of its picture."""
-    out = high[:, 2] < _shaders.NEAR
-    for axis, focal, centre, size in (
-        (0, camera.fx, camera.cx, camera.width),
-        (1, camera.fy, camera.cy, camera.height),
-    ):
-        before, behind = centre + 0.5, size - 0.5 - centre  # of the principal point, in pixels
-        out |= focal * high[:, axis] + np.maximum(before * low[:, 2], before * high[:, 2]) < 0
-        out |= focal * low[:, axis] - np.maximum(behind * low[:, 2], behind * high[:, 2]) > 0
-    return out
+@numba.njit(cache=True, nogil=True)
+def _hidden(low: np.ndarray, high: np.ndarray, pixels: np.ndarray, wide: int, tall: int) -> np.ndarray:
+    """How far off what is in each box may be before it shows, half a pixel; +inf for what is out of the picture [m].
+
+    Args:
+        low, high: boxes along the axes of a camera's optical frame (box, 3) [m].
+        pixels: from there to the picture: column * depth, row * depth, depth (3, 4).
+        wide, tall: size of the picture [px].
+    """
+    hidden = np.empty(len(low))
+    for n in range(len(low)):
+        near, far = low[n, 2], high[n, 2]
+        out = far < _shaders.NEAR
+        for axis in range(2):
+            focal, before = pixels[axis, axis], pixels[axis, 2] + 0.5  # pixels on this side of the principal point
+            behind = (wide, tall)[axis] - before
+            out |= focal * high[n, axis] + max(before * near, before * far) < 0
+            out |= focal * low[n, axis] - max(behind * near, behind * far) > 0
+        hidden[n] = np.inf if out else max(near, 0.0) / (2 * max(pixels[0, 0], pixels[1, 1]))
+    return hidden

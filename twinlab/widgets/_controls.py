@@ -33,7 +33,7 @@ class Controls:
         self._told = ipywidgets.HTML()
         self._since: tuple[float, int] | None = None  # when the run (re)started, and at which tick
         line = [self.start, self.stop, self._bar, self._left]
-        self.row = ipywidgets.VBox([_row(line), self._status, self._told])
+        self.row = ipywidgets.VBox([row(line), self._status, self._told])
         self.state("idle")
 
     def state(self, state: State) -> None:
@@ -103,11 +103,12 @@ def beside(view: ipywidgets.DOMWidget, pictures: ipywidgets.DOMWidget) -> ipywid
     """The view with the cameras' pictures beside it, or below it where the page is narrow."""
     view.layout.flex, view.layout.min_width = "3 1 420px", "min(420px, 100%)"
     pictures.layout.flex, pictures.layout.min_width = "1 1 250px", "min(250px, 100%)"
-    return _row([view, pictures], align="flex-start")
+    return row([view, pictures], align="flex-start")
 
 
-def _row(children: list[Any], align: str = "center") -> ipywidgets.Box:
-    layout = ipywidgets.Layout(display="flex", flex_flow="row wrap", align_items=align, width="100%", grid_gap="8px")
+def row(children: list[Any], align: str = "center", gap: str = "8px") -> ipywidgets.Box:
+    """Widgets side by side, broken into lines where the page is narrow."""
+    layout = ipywidgets.Layout(display="flex", flex_flow="row wrap", align_items=align, width="100%", grid_gap=gap)
     return ipywidgets.Box(children, layout=layout)
 
 

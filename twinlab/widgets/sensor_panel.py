@@ -13,7 +13,7 @@ from twinlab.errors import CellError
 from twinlab.readings import Variable
 from twinlab.scene import SceneSpec
 from twinlab.widgets._cameras import Cameras, coloured
-from twinlab.widgets._controls import beside, slider
+from twinlab.widgets._controls import row, slider
 
 _SHOWN = ("clean", "measured", "difference")
 _WORST = 0.02  # a depth that is wrong by this is drawn as the strongest colour [m]
@@ -71,12 +71,13 @@ class SensorPanel(ipywidgets.VBox):
         self._turning = False  # several switches at once: measured when all have moved
         for one in (*self.switches.values(), *self._sliders.values()):
             one.observe(lambda _: self._measure(), "value")
+        self._pictures.layout = ipywidgets.Layout(width="100%", grid_template_columns="repeat(3, 1fr)")
         both = [_button("All", lambda: self.turn(names)), _button("None", lambda: self.turn(()))]
-        layout = ipywidgets.Layout(display="flex", flex_flow="row wrap", grid_gap="2px 12px", align_items="center")
-        switches = ipywidgets.Box([*both, *self.switches.values()], layout=layout)
-        side = ipywidgets.VBox([switches, *self._sliders.values(), self._status])
+        values = ipywidgets.VBox([*self._sliders.values()], layout=ipywidgets.Layout(flex="0 1 440px"))
+        switches = row([*both, *self.switches.values()], gap="2px 14px")
         self._measure()
-        super().__init__([beside(self._pictures, side)], layout=ipywidgets.Layout(width="100%"))
+        rows = [self._pictures, switches, row([values, self._status], "flex-start", "4px 40px")]
+        super().__init__(rows, layout=ipywidgets.Layout(width="100%"))
 
     def __repr__(self) -> str:
         return f"SensorPanel({', '.join([self._spec.name, self._sensor, *self._sliders])})"
@@ -139,7 +140,7 @@ def _picture(cell: Cell, sensor: str) -> Variable:
 
 
 def _switch(name: str) -> ipywidgets.Checkbox:
-    return ipywidgets.Checkbox(True, description=name, indent=False, layout=ipywidgets.Layout(width="120px"))
+    return ipywidgets.Checkbox(True, description=name, indent=False, layout=ipywidgets.Layout(width="auto"))
 
 
 def _button(name: str, act: Callable[[], None]) -> ipywidgets.Button:

@@ -13,7 +13,7 @@ from twinlab.errors import TwinlabError, did_you_mean
 
 HOUSE = Path(errors.__file__).parent
 FAMILY = {n: c for n, c in vars(errors).items() if inspect.isclass(c) and c.__module__ == errors.__name__}
-OF_A_PROTOCOL = {"IndexError": "__getitem__"}  # how a sequence says where it ends
+OF_A_PROTOCOL = {"IndexError": "__getitem__", "KeyError": "__getitem__"}  # how a sequence or mapping says: not here
 
 
 def _validates(function: ast.FunctionDef) -> bool:

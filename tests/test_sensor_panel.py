@@ -1,7 +1,12 @@
 """The panel of a sensor's effects: switches and sliders do what they say, and what goes wrong is told."""
 
+import base64
+import io
+import re
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from twinlab import effects
 from twinlab.errors import CellError, SceneError
@@ -48,6 +53,15 @@ def test_a_switch_measures_anew_with_its_effect_alone_and_a_slider_with_its_valu
     assert panel.errors["roughness"] > 2 * noisy
     assert panel.spec.sensors[DEPTH].subpixel == slider.value
     assert "noise" not in panel.spec.sensors[DEPTH].off and "shadow" in panel.spec.sensors[DEPTH].off
+
+
+def test_a_panel_is_a_page_and_a_picture_for_readers_without_a_kernel(spec):
+    panel = SensorPanel(spec, DEPTH, ticks=1)
+    page = panel.to_html()
+    assert "roughness" in page and "http" not in page.replace("http-equiv", "")
+    with Image.open(io.BytesIO(base64.b64decode(panel._repr_mimebundle_()["image/png"]))) as picture:
+        assert picture.size == (3 * 288 + 16, 144) and np.asarray(picture).std() > 10
+    assert re.search(r'src="data:image/png;base64,[\w+/=]{1000,}"', page)
 
 
 def test_colours_have_a_panel_too(spec):

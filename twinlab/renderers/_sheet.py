@@ -38,6 +38,7 @@ class Sheet:
         self.framebuffer.clear()
         if background is not None:
             self.painting.clear(*background, 1.0)
+            self.framebuffer.use()
 
     def frame(self, bodies: np.ndarray, background: np.ndarray) -> Frame:
         """Read the picture back; row 0 is the top, as the shader puts it there.

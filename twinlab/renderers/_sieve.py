@@ -12,9 +12,7 @@ import numpy as np
 
 from twinlab.meshes import Mesh
 
-_CLOSE = np.float32(
-    1 / 64
-)  # OpenGL puts corners on a grid of 1/256 px: nearer to a pixel's centre counts as on it [px]
+_CLOSE = 1 / 64  # OpenGL puts corners on a grid of 1/256 px: nearer than this to a pixel's centre counts as on it [px]
 _LARGE = 300_000  # in a picture of more pixels almost every face that is turned to the camera covers one
 
 

@@ -209,7 +209,7 @@ class _Easel:
         pixels = np.array([[c.fx, 0, c.cx, 0], [0, c.fy, c.cy, 0], [0, 0, 1.0, 0]])
         matrices, low, high = stage.seen(view)
         hidden = _hidden(low, high, pixels, w, h)
-        stage.draw(stage.painted, matrices, pixels, back[:, 3], (w, h), hidden)
+        stage.draw(stage.painted, matrices, pixels, back[:, 3].copy(), (w, h), hidden)
 
     def _light(self, view: np.ndarray, back: np.ndarray, light: Light) -> None:
         """Tell the shader where sun and sky are, seen from the camera, whose matrices lead there and back."""

@@ -1,10 +1,14 @@
 """A sensor's effects under one's hands: clean and measured picture side by side, a switch for each effect, sliders."""
 
+import base64
 import html
+import io
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import ipywidgets
 import numpy as np
+from PIL import Image
 
 from twinlab import effects
 from twinlab.cell import Action, Cell
@@ -68,6 +72,7 @@ class SensorPanel(ipywidgets.VBox):
             Variable(n, ("row", "column", "channel"), shape, "uint8", "1", "image") for n in _SHOWN
         )
         self._status = ipywidgets.HTML()
+        self._drawn: tuple[np.ndarray, ...] = (np.zeros(shape, np.uint8),) * 3
         self._turning = False  # several switches at once: measured when all have moved
         for one in (*self.switches.values(), *self._sliders.values()):
             one.observe(lambda _: self._measure(), "value")
@@ -104,6 +109,32 @@ class SensorPanel(ipywidgets.VBox):
             self._turning = False
         self._measure()
 
+    def to_png(self) -> bytes:
+        """The three pictures side by side, each about 300 pixels wide."""
+        size = max(1, round(300 / self._drawn[0].shape[1]))
+        large = [np.kron(picture, np.ones((size, size, 1), np.uint8)) for picture in self._drawn]
+        rim = np.full((large[0].shape[0], 8, 3), 255, np.uint8)
+        out = io.BytesIO()
+        Image.fromarray(np.concatenate([large[0], rim, large[1], rim, large[2]], axis=1)).save(
+            out, "PNG", optimize=True
+        )
+        return out.getvalue()
+
+    def to_html(self) -> str:
+        """One self-contained page with what is shown now: it opens from a file and asks no network."""
+        title, picture = html.escape(f"twinlab: {self!r}"), base64.b64encode(self.to_png()).decode()
+        on = ", ".join(name for name, switch in self.switches.items() if switch.value) or "none"
+        return (
+            f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
+            f'<body style="font:14px/1.5 sans-serif;margin:24px"><h1 style="font-size:18px">{title}</h1>'
+            f'<img alt="{", ".join(_SHOWN)}" src="data:image/png;base64,{picture}">'
+            f"<p>{', '.join(_SHOWN)}; effects: {html.escape(on)}</p>{_table(self.errors)}</body></html>"
+        )
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        shown = super()._repr_mimebundle_() or {}
+        return dict(shown) | {"image/png": base64.b64encode(self.to_png()).decode()}
+
     def _measure(self) -> None:
         """Measure the moment anew and show it; what goes wrong stands in the panel."""
         if self._turning:
@@ -128,6 +159,7 @@ class SensorPanel(ipywidgets.VBox):
             both = np.isfinite(clean) & np.isfinite(measured)
             apart = np.where(both, np.abs(np.where(both, measured, 0) - np.where(both, clean, 0)), np.inf)
             pictures = (coloured(clean, low, high), coloured(measured, low, high), coloured(_WORST - apart, 0, _WORST))
+        self._drawn = pictures
         self._pictures.show(dict(zip(_SHOWN, pictures, strict=True)))
 
 

@@ -27,7 +27,7 @@ lab: .venv/ready  ## JupyterLab on the quickstart notebook, on this machine only
 
 check: .venv/ready  ## lint, types, layers and quick tests, before a commit
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
-	$(BIN)/python -m pytest -q -n 2 --dist loadscope --ignore tests/browser tests
+	OMP_NUM_THREADS=1 LP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadscope --ignore tests/browser tests
 
 models: .venv/ready  ## train the model that the notebooks load anew (about 30 minutes on 2 cores)
 	$(BIN)/twinlab quickstart --folder data/runs/models --training 96 --steps 2000 --runs 20 --keep data/models/sorting

@@ -173,7 +173,7 @@ def _encoding(variable: xr.Variable) -> dict[str, Any]:
     """Pictures in chunks of 64 ticks, so that a window is read quickly; all else in one chunk."""
     big = variable.nbytes > 1 << 20
     chunks = tuple(min(64, n) if big and d == "time" else max(n, 1) for d, n in variable.sizes.items())
-    return {"chunks": chunks, "compressors": (BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle"),)}
+    return {"chunks": chunks, "compressors": (BloscCodec(cname="lz4", clevel=1, shuffle="bitshuffle"),)}
 
 
 def _read(folder: Path) -> xr.Dataset:

@@ -19,6 +19,7 @@ Colour = Literal["red", "green", "blue"]
 Shape = Literal["cube", "cylinder"]
 VARIES: dict[str, Any] = {"varies": True}
 _COLOURS: dict[str, Vector] = {"red": (0.83, 0.18, 0.16), "green": (0.16, 0.6, 0.3), "blue": (0.15, 0.36, 0.8)}
+_ROLLING = 0.0005  # rolling friction coefficient of what can roll; for every contact it costs the solver much [m]
 _PARK = -10.0  # parts that are not on the line yet wait here, below the floor [m]
 
 
@@ -70,7 +71,8 @@ class Feeder(Body):
         for i, item in enumerate(items):
             piece = Piece(self._solid(item), frames.IDENTITY, _COLOURS[item.properties["colour"]], self.gloss)
             park = frames.pose((0.2 * i, 0, _PARK))
-            world.add(item.name, [piece], park, friction=self.friction, rolling=0.0005)
+            rolling = _ROLLING if item.properties["shape"] == "cylinder" else 0.0
+            world.add(item.name, [piece], park, friction=self.friction, rolling=rolling)
         return Progress(items)
 
     def advance(self, name: str, world: World, state: Progress) -> tuple[Progress, tuple[Event, ...]]:

@@ -16,6 +16,8 @@ with quiet():  # PyBullet tells its build time on stderr, which notebooks would 
     import pybullet
     import pybullet_data
 
+_APART = 0.005  # how far two surfaces part before their contact is forgotten [m]
+
 
 class World:
     """One PyBullet client with names.
@@ -54,11 +56,9 @@ class World:
         self._check_open()
         pybullet.resetSimulation(physicsClientId=self.client)
         pybullet.setPhysicsEngineParameter(
-            fixedTimeStep=self._step / self._substeps,
-            numSolverIterations=self._iterations,
-            deterministicOverlappingPairs=1,
-            physicsClientId=self.client,
-        )
+            fixedTimeStep=self._step / self._substeps, numSolverIterations=self._iterations,
+            contactBreakingThreshold=_APART, deterministicOverlappingPairs=1, physicsClientId=self.client,
+        )  # fmt: skip
         pybullet.setGravity(0, 0, self._gravity, physicsClientId=self.client)
         self.steps = 0
         self._bodies = {}
@@ -106,7 +106,7 @@ class World:
             pose: its frame in the world (7,).
             mass: [kg]; 0 stands still for ever.
             friction: Coulomb coefficient, multiplied with that of what it touches.
-            rolling: rolling and spinning friction coefficient [m].
+            rolling: rolling friction coefficient [m].
         """
         number = pybullet.createMultiBody(
             baseMass=mass,
@@ -118,9 +118,8 @@ class World:
         body = self._register(name, number, ())
         body.mass = mass
         pybullet.changeDynamics(
-            number, -1, lateralFriction=friction, rollingFriction=rolling, spinningFriction=rolling,
-            physicsClientId=self.client,
-        )  # fmt: skip
+            number, -1, lateralFriction=friction, rollingFriction=rolling, physicsClientId=self.client
+        )
         self._visuals += tuple(
             Visual(body.first, body.index, p.solid.mesh, p.pose, p.colour, p.gloss, p.texture) for p in pieces
         )
@@ -264,7 +263,7 @@ class World:
             lowerLimits=[low for low, _ in limits], upperLimits=[high for _, high in limits],
             jointRanges=[high - low for low, high in limits],
             restPoses=[rest.get(joint, at) for joint, at in zip(body.names, near, strict=True)],
-            currentPositions=list(near), maxNumIterations=60, residualThreshold=1e-7, physicsClientId=self.client,
+            currentPositions=list(near), maxNumIterations=30, physicsClientId=self.client,
         )  # fmt: skip
         return np.array(found)
 

@@ -84,24 +84,23 @@ def record(
             one.reset(seed, cell.spec.task.meaning())
     limits = np.array([a.high for a in cell.actuators])
     rng, push = np.random.default_rng([seed, 1]), np.zeros(len(limits))
-    rows: dict[str, list[np.ndarray]] = {v.name: [] for v in kept}
-    intents, actions, times = [], [], []
+    values = {v.name: np.empty((ticks, *v.shape), v.dtype) for v in kept}
+    values |= {name: np.empty((ticks, len(limits)), np.float32) for name in ("action", "intent")}
+    times = np.empty(ticks)
     for tick in range(ticks):
         seen = {**readings, **cell.truth}
-        for name, row in rows.items():
-            row.append(seen[name])
-        times.append(cell.time)
+        for v in kept:
+            values[v.name][tick] = seen[v.name]
+        times[tick] = cell.time
         wish = _asked(policy, seen if policy.sees_truth else readings, limits.shape)
         intent = wish if teacher is None else _asked(teacher, seen if teacher.sees_truth else readings, limits.shape)
         push = 0.9 * push + noise * np.sqrt(1 - 0.9**2) * limits * rng.normal(size=len(limits))
         readings = cell.step(wish + push)
-        intents.append(intent)
-        actions.append(cell.action)
+        values["intent"][tick] = np.clip(intent, -limits, limits)
+        values["action"][tick] = cell.action
         if progress is not None:
             progress(tick + 1)
-    values = {name: np.stack(column) for name, column in rows.items()}
-    values |= {"action": np.stack(actions), "intent": np.clip(np.stack(intents), -limits, limits).astype(np.float32)}
-    return _dataset(cell, kept, values, np.array(times)).assign_attrs(_provenance(cell, policy, noise, teacher))
+    return _dataset(cell, kept, values, times).assign_attrs(_provenance(cell, policy, noise, teacher))
 
 
 def _kept(cell: Cell, ticks: int, noise: float, keep: Collection[str] | None) -> tuple[Variable, ...]:

@@ -1,5 +1,6 @@
 """How fast each pixel of a camera's picture moves, from the poses of two moments and the depth."""
 
+import functools
 from dataclasses import dataclass
 
 import cv2
@@ -12,6 +13,7 @@ from twinlab.snapshot import Visual
 
 _STILL = 1e-6  # a camera that moved and turned less than this between two samples stands still [m, rad]
 _REACH = 1.0  # no point of a link is further than this from its frame [m]
+_LEAST = 1e-3  # what moved by less than this since the last picture stands still [px]
 _ROWS = 48  # rows on which the flow is computed, about; it is as smooth as the surfaces are
 
 
@@ -30,6 +32,11 @@ class Seen:
     camera: np.ndarray
 
 
+def stride(height: int) -> int:
+    """Of how many rows and columns of a picture of so many rows the flow tells of one [px]."""
+    return max(1, height // _ROWS)
+
+
 def flow(
     frame: Frame, lens: Intrinsics, visuals: tuple[Visual, ...], before: Seen, now: Seen, reach: float
 ) -> np.ndarray | None:
@@ -46,32 +53,75 @@ def flow(
         reach: the time for which the flow is wanted, such as the exposure [s].
 
     Returns:
-        Columns and rows per second, float32 (height, width, 2) [px/s], 0 where nothing is or moves; None if nothing
-        moves further than a third of a pixel within `reach`, which shows nowhere.
+        Columns and rows per second of every `stride`-th pixel, float32 (height / stride, width / stride, 2) [px/s], 0
+        where nothing is or moves; None if nothing moves further than a third of a pixel within `reach`, which shows
+        nowhere.
     """
     span = now.time - before.time
     if span <= 0 or before.links.shape != now.links.shape or not visuals:
         return None
-    stride = max(1, frame.depth.shape[0] // _ROWS)
-    links = np.array([v.link for v in visuals])
-    shown, nearest = _shown(frame.visual, frame.depth, stride, len(links))
-    change = (now.links - before.links)[links[shown]]
-    panned = bool(np.abs(now.camera - before.camera).max() > _STILL)
-    # A link that turns by a small angle changes its quaternion by half of that.
-    way = np.sqrt((change[:, :3] ** 2).sum(axis=1)) + 2 * _REACH * np.sqrt((change[:, 3:] ** 2).sum(axis=1))
-    widest = max(lens.fx, lens.fy) * float(way.max(initial=0.0)) * reach / span
-    if not panned and widest < nearest / 3:
-        return None
-    back = _back(links, shown, before.links, before.camera, now.links, now.camera)
-    optics = np.array([lens.fx, lens.fy, lens.cx, lens.cy], np.float32)
-    speed, still, fastest = _speed(frame.visual, frame.depth, stride, optics, back, np.float32(span))
+    step = stride(frame.depth.shape[0])
+    speed, still, fastest = _moved(
+        frame.visual,
+        frame.depth,
+        step,
+        _links(visuals),
+        (before.links, before.camera),
+        (now.links, now.camera),
+        np.array([lens.fx, lens.fy, lens.cx, lens.cy]),
+        (span, reach),
+    )
     most = fastest * reach
     if most < 1 / 3:
         return None
-    if still.any():
-        distance, label = cv2.distanceTransformWithLabels(still, cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL)
-        _spread(speed, still, distance, label, np.float32(most / stride + 0.5))
-    return speed if stride == 1 else cv2.resize(speed, frame.depth.shape[::-1], interpolation=cv2.INTER_NEAREST)
+    distance, label = cv2.distanceTransformWithLabels(still, cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL)
+    _spread(speed, still, distance, label, np.float32(most / step + 0.5))
+    return np.asarray(speed)
+
+
+@functools.lru_cache(maxsize=8)
+def _links(visuals: tuple[Visual, ...]) -> np.ndarray:
+    """The link of each visual (visual,)."""
+    return np.array([v.link for v in visuals])
+
+
+@numba.njit(cache=True, nogil=True)
+def _moved(
+    visual: np.ndarray,
+    depth: np.ndarray,
+    stride: int,
+    links: np.ndarray,
+    before: tuple[np.ndarray, np.ndarray],
+    now: tuple[np.ndarray, np.ndarray],
+    lens: np.ndarray,
+    times: tuple[float, float],
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """What `_speed` gives, with nothing moving where no link can be fast enough to show.
+
+    Args:
+        visual, depth: of the frame (height, width).
+        stride: see `flow` [px].
+        links: of each visual (visual,).
+        before, now: poses of the links (link, 7) and of the camera (7,).
+        lens: focal lengths and principal point (4,) [px].
+        times: since before, and for which the flow is wanted [s].
+    """
+    shown, nearest = _shown(visual, depth, stride, links.size)
+    panned = np.abs(now[1] - before[1]).max() > _STILL
+    way, widest = np.zeros(links.size), 0.0
+    for n in range(links.size):
+        if shown[n]:
+            change = now[0][links[n]] - before[0][links[n]]
+            # A link that turns by a small angle changes its quaternion by half of that.
+            way[n] = np.sqrt((change[:3] ** 2).sum()) + 2 * _REACH * np.sqrt((change[3:] ** 2).sum())
+            way[n] *= max(lens[0], lens[1])
+            shown[n] = panned or way[n] > _LEAST * nearest
+            widest = max(widest, way[n])
+    span, reach = times
+    if not panned and widest * reach / span < nearest / 3:
+        return np.zeros((0, 0, 2), np.float32), np.zeros((0, 0), np.uint8), 0.0
+    back = _back(links, shown, before[0], before[1], now[0], now[1])
+    return _speed(visual, depth, stride, lens.astype(np.float32), shown, back, np.float32(span))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -144,7 +194,13 @@ def _back(
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _speed(
-    visual: np.ndarray, depth: np.ndarray, stride: int, lens: np.ndarray, back: np.ndarray, span: np.float32
+    visual: np.ndarray,
+    depth: np.ndarray,
+    stride: int,
+    lens: np.ndarray,
+    moves: np.ndarray,
+    back: np.ndarray,
+    span: np.float32,
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """How fast every `stride`-th pixel moves.
 
@@ -152,6 +208,7 @@ def _speed(
         visual, depth: of the frame (height, width).
         stride: see above [px].
         lens: focal lengths and principal point, float32 (4,) [px].
+        moves: whether each visual may have moved, bool (visual,).
         back: what `_back` gave.
         span: time since before [s].
 
@@ -162,11 +219,11 @@ def _speed(
     rows, columns = (visual.shape[0] - 1) // stride + 1, (visual.shape[1] - 1) // stride + 1
     speed, still = np.zeros((rows, columns, 2), np.float32), np.ones((rows, columns), np.uint8)
     fx, fy, cx, cy = lens
-    fastest, least = np.float32(0), np.float32(1e-3)
+    fastest, least = np.float32(0), np.float32(_LEAST)
     for r in range(rows):
         for c in range(columns):
             n = visual[r * stride, c * stride]
-            if n < 0:
+            if n < 0 or not moves[n]:
                 continue
             u, v, z, m = np.float32(c * stride), np.float32(r * stride), depth[r * stride, c * stride], back[n]
             x, y = (u - cx) / fx * z, (v - cy) / fy * z

@@ -10,8 +10,8 @@ from pydantic import Field
 from twinlab.cameras import Mounted
 from twinlab.readings import Readings, Variable
 from twinlab.sensors import Draw, Moment, Sensor
-from twinlab.sensors._expose import exposed, smeared
-from twinlab.sensors._flow import Seen, flow
+from twinlab.sensors._expose import SRGB, exposed, smeared
+from twinlab.sensors._flow import Seen, flow, stride
 from twinlab.sensors._normal import drawn, quantiles
 
 _PHOTONS = 4090.0  # of 555 nm that one lux brings per second and µm²: 1 lx = 1/683 W/m², 3.58e-19 J each
@@ -107,7 +107,7 @@ class Rgb(Sensor):
         full = self.full_well if limited else np.inf
         scale = self._factor() / self.full_well if limited else 1 / white
         numbers = (np.float32(value) for value in (shot, read**2, full, scale))
-        picture, mean = exposed(light, gain, dark, noise, quantiles(), *numbers)
+        picture, mean = exposed(light, gain, dark, noise, quantiles(), SRGB, *numbers)
         return {name: picture}, State(now, self._next(exposure, mean) if self.auto else exposure, pattern)
 
     def _white(self) -> float:
@@ -173,4 +173,4 @@ class Rgb(Sensor):
         at = mounted.camera.source() + np.float32(margin) if bends else _NONE
         late = np.float32(row_time) * (np.arange(height, dtype=np.float32) - np.float32(height / 2))
         blur = np.float32(time if self.on("blur") else 0)
-        return np.asarray(smeared(light, at, _NONE if speed is None else speed, late, blur))
+        return np.asarray(smeared(light, at, _NONE if speed is None else speed, stride(light.shape[0]), late, blur))

@@ -74,23 +74,21 @@ def slopes(lens: Intrinsics) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def facing(frame: Frame, lens: Intrinsics) -> np.ndarray:
     """The cosine of the angle of incidence, float32 (height, width); 0 where nothing is."""
-    return _facing(frame.normals, _inwards(lens))
-
-
-@functools.lru_cache(maxsize=32)
-def _inwards(lens: Intrinsics) -> np.ndarray:
-    """Of each pixel the unit vector towards the camera, float32 (height, width, 3)."""
-    x, y, length = slopes(lens)
-    return -np.stack([x / length, y / length, 1 / length], axis=-1)
+    return np.asarray(_facing(frame.normals, *slopes(lens)))
 
 
 def albedo(frame: Frame, visuals: tuple[Visual, ...]) -> np.ndarray:
-    """What share of a sensor's own light each pixel's surface scatters, float32 (height, width) [1]; 0 for nothing.
+    """What share of a sensor's own light each pixel's surface scatters, float32 (height, width) [1]; 0 for nothing."""
+    return np.take(albedos(visuals), frame.visual, mode="wrap")
+
+
+def albedos(visuals: tuple[Visual, ...]) -> np.ndarray:
+    """What share of a sensor's own light each visual scatters, and nothing, float32 (visual + 1,) [1].
 
     It is the brightness of the colour in linear light, as if infrared were visible, less what is mirrored. Shade does
     not matter to a sensor that brings its light along.
     """
-    return np.take(_surfaces(visuals)[0], frame.visual, mode="wrap")
+    return _surfaces(visuals)[0]
 
 
 def gloss(frame: Frame, visuals: tuple[Visual, ...]) -> np.ndarray | None:
@@ -117,21 +115,19 @@ def _colour(visual: Visual) -> np.ndarray:
     return np.asarray(colour)
 
 
-def shadow(disparity: np.ndarray, scale: float = 1, rim: float = -np.inf) -> np.ndarray:
-    """Which pixels a second view to the right, or a projector there, does not see because something hides them.
+def hide(depth: np.ndarray, disparity: np.ndarray, scale: float = 1, rim: float = -np.inf) -> None:
+    """Make +inf what a second view to the right, or a projector there, does not see because something hides it.
 
     In a row of that view a point stands at its column less its disparity. Matching keeps the order of points along a
     row, so that a point is lost when one to its right comes to stand to its left.
 
     Args:
+        depth: changed in place, float32 (height, width) [m].
         disparity: float32 (height, width) [px].
         scale: the picture's own pixels in one of the disparity's [1].
         rim: column at which that view begins, in the picture's own pixels [px].
-
-    Returns:
-        bool, (height, width).
     """
-    return _shadow(disparity, np.float32(scale), np.float32(rim))
+    _hide(depth, disparity, np.float32(scale), np.float32(rim))
 
 
 def edges(inverse: np.ndarray, step: float | np.ndarray) -> np.ndarray:
@@ -186,23 +182,21 @@ def smooth(rng: np.random.Generator, shape: tuple[int, ...], window: float) -> n
     return _field(rng, shape, window)[0]
 
 
-def lost(rng: np.random.Generator, chance: np.ndarray, window: float) -> np.ndarray:
-    """Holes: each pixel is lost with its chance, and pixels within a window are mostly lost together.
+def lose(depth: np.ndarray, rng: np.random.Generator, chance: np.ndarray, window: float) -> None:
+    """Make holes of +inf: each pixel is lost with its chance, and pixels within a window are mostly lost together.
 
     The less likely a hole, the fewer of the same holes there are: a smaller chance never adds one.
 
     Args:
-        rng: its source.
+        depth: changed in place, float32 (height, width) [m].
+        rng: source of the holes.
         chance: float32 (height, width), in 0–1; taken in steps of 1/255.
         window: how far holes are correlated [px].
-
-    Returns:
-        bool, (height, width).
     """
     field, raw, weight = _field(rng, chance.shape, window)
     ragged = _RAGGED if weight < 1 else 0.0
     size = (1 + ragged**2 + 2 * ragged * weight) ** -0.5
-    return _lost(field, raw, chance, np.float32(size), np.float32(ragged * size), _QUANTILES)
+    _lose(depth, field, raw, chance, np.float32(size), np.float32(ragged * size), _QUANTILES)
 
 
 def _field(rng: np.random.Generator, shape: tuple[int, ...], window: float) -> tuple[np.ndarray, np.ndarray, float]:
@@ -238,29 +232,39 @@ def _limit(depth: np.ndarray, near: np.float32, far: np.float32) -> None:
             depth[i, j] = np.float32(np.inf) if z < near or z > far else z
 
 
-@numba.njit(cache=True, nogil=True)
-def _facing(normals: np.ndarray, inwards: np.ndarray) -> np.ndarray:
-    """The cosine between unit vectors (height, width, 3), not below 0."""
-    out = np.empty(normals.shape[:2], np.float32)
-    for i in range(normals.shape[0]):
-        for j in range(normals.shape[1]):
-            n, v = normals[i, j], inwards[i, j]
-            out[i, j] = max(n[0] * v[0] + n[1] * v[1] + n[2] * v[2], np.float32(0))
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _facing(normals: np.ndarray, across: np.ndarray, down: np.ndarray, length: np.ndarray) -> np.ndarray:
+    """The cosine between normals (height, width, 3) and the way back along rays, not below 0; see `slopes`."""
+    out = np.empty(length.shape, np.float32)
+    for i in range(length.shape[0]):
+        y = down[i, 0]
+        for j in range(length.shape[1]):
+            along = normals[i, j, 0] * across[0, j] + normals[i, j, 1] * y + normals[i, j, 2]
+            out[i, j] = max(-along / length[i, j], np.float32(0))
     return out
 
 
 @numba.njit(cache=True, nogil=True)
-def _shadow(disparity: np.ndarray, scale: np.float32, rim: np.float32) -> np.ndarray:
-    """What is hidden from the right or beyond the rim, bool (height, width); see `shadow`."""
-    out = np.empty(disparity.shape, np.bool_)
-    for i in range(disparity.shape[0]):
-        least = np.float32(np.inf)  # where the leftmost of the points to the right stands
-        for j in range(disparity.shape[1] - 1, -1, -1):
-            at = np.float32(j) - disparity[i, j] * scale
+def _hide(depth: np.ndarray, disparity: np.ndarray, scale: np.float32, rim: np.float32) -> None:
+    """Make +inf what is hidden from the right or beyond the rim, in place; see `hide`."""
+    height, width = disparity.shape
+    at, half = np.empty(width, np.float32), np.float32(0.5)
+    for i in range(height):
+        hidden = 0
+        for j in range(width):
+            at[j] = np.float32(j) - disparity[i, j] * scale
+        for j in range(width):
+            depth[i, j] = np.float32(np.inf) if at[j] < rim else depth[i, j]
+        for j in range(width - 1):
             # The rim of what hides stands half a pixel to the left of its first pixel's middle.
-            out[i, j] = (least - np.float32(0.5) < at) | (at < rim)
-            least = min(least, at)
-    return out
+            hidden += at[j + 1] - half < at[j]
+        if not hidden:
+            continue
+        least = np.float32(np.inf)  # where the leftmost of the points to the right stands
+        for j in range(width - 1, -1, -1):
+            if least - half < at[j]:
+                depth[i, j] = np.float32(np.inf)
+            least = min(least, at[j])
 
 
 @numba.njit(cache=True, nogil=True)
@@ -278,50 +282,65 @@ def _bends(inverse: np.ndarray) -> np.ndarray:
     return out
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, fastmath={"nnan"})
 def _stamped(edge: np.ndarray, stamp: np.ndarray) -> np.ndarray:
     """The largest of the stamps (2n + 1, 2n + 1) that are put on the pixels of an edge, bool (height, width)."""
     height, width = edge.shape
     size = len(stamp)
     out = np.zeros((height + size - 1, width + size - 1), np.float32)
+    columns = np.empty(width + 1, np.uintp)
     for i in range(height):
+        count = 0  # of the row's edge pixels; they are listed first, because a branch at each pixel takes longer
         for j in range(width):
-            if edge[i, j]:
-                for a in range(size):
-                    row, line = out[i + a], stamp[a]
-                    for b in range(size):
-                        row[j + b] = max(row[j + b], line[b])
+            columns[count] = j
+            count += edge[i, j]
+        for a in range(size if count else 0):
+            row, line = out[i + a], stamp[a]
+            for j in columns[:count]:
+                for b in range(np.uintp(size)):
+                    row[j + b] = max(row[j + b], line[b])
     n = size // 2
     return out[n : n + height, n : n + width]
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, fastmath={"contract"})
 def _filtered(raw: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    """A picture (height + n - 1, width + n - 1) after a filter of weights (n,), first down, then across."""
-    n = len(kernel)
-    out = np.zeros((raw.shape[0] - n + 1, raw.shape[1] - n + 1), np.float32)
+    """A picture (height + 2n, width + 2n) after a filter of symmetric weights (2n + 1,), first down, then across."""
+    n = len(kernel) // 2
+    out = np.empty((raw.shape[0] - 2 * n, raw.shape[1] - 2 * n), np.float32)
     down = np.empty(raw.shape[1], np.float32)
     for i in range(out.shape[0]):
-        down[:] = 0
+        middle = raw[i + n]
+        for j in range(len(down)):
+            down[j] = kernel[n] * middle[j]
         for k in range(n):
-            weight, row = kernel[k], raw[i + k]
+            weight, above, below = kernel[k], raw[i + k], raw[i + 2 * n - k]
             for j in range(len(down)):
-                down[j] += weight * row[j]
-        across = out[i]
+                down[j] += weight * (above[j] + below[j])
+        across, middle = out[i], down[n:]
+        for j in range(len(across)):
+            across[j] = kernel[n] * middle[j]
         for k in range(n):
-            weight, row = kernel[k], down[k:]
+            weight, left, right = kernel[k], down[k:], down[2 * n - k :]
             for j in range(len(across)):
-                across[j] += weight * row[j]
+                across[j] += weight * (left[j] + right[j])
     return out
 
 
 @numba.njit(cache=True, nogil=True)
-def _lost(
-    field: np.ndarray, raw: np.ndarray, chance: np.ndarray, smooth: np.float32, rough: np.float32, table: np.ndarray
-) -> np.ndarray:
-    """Where noise is below what its chance allows, bool (height, width); see `lost`.
+def _lose(
+    depth: np.ndarray,
+    field: np.ndarray,
+    raw: np.ndarray,
+    chance: np.ndarray,
+    smooth: np.float32,
+    rough: np.float32,
+    table: np.ndarray,
+) -> None:
+    """Make +inf where noise is below what its chance allows, in place; see `lose`.
 
     Args:
+        depth: float32 (height, width) [m].
         field: correlated noise.
         raw: white noise, wider by the same margin on every side.
         chance: of being lost [1].
@@ -329,9 +348,16 @@ def _lost(
         rough: weight of the white noise.
         table: quantiles of the normal distribution at 0/255 to 255/255 (256,).
     """
-    out, margin = np.empty(chance.shape, np.bool_), (raw.shape[0] - chance.shape[0]) // 2
-    for i in range(chance.shape[0]):
-        for j in range(chance.shape[1]):
-            noise = smooth * field[i, j] + rough * raw[i + margin, j + margin]
-            out[i, j] = noise < table[int(chance[i, j] * np.float32(255) + np.float32(0.5))]
-    return out
+    height, width = chance.shape
+    margin = (raw.shape[0] - height) // 2
+    place, least = np.empty(width, np.int32), np.empty(width, np.float32)
+    # Loops of one kind each: in a single one every hole is a branch that the processor guesses wrong.
+    for i in range(height):
+        here, some, white = depth[i], field[i], raw[i + margin, margin : margin + width]
+        for j in range(width):
+            place[j] = np.int32(chance[i, j] * np.float32(255) + np.float32(0.5))
+        for j in range(width):
+            least[j] = table[np.uint32(place[j])]
+        for j in range(width):
+            z = here[j]
+            here[j] = np.float32(np.inf) if smooth * some[j] + rough * white[j] < least[j] else z

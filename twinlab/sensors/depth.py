@@ -11,7 +11,9 @@ from twinlab.frames import Intrinsics
 from twinlab.readings import Readings
 from twinlab.renderers import Frame
 from twinlab.sensors import Draw, Moment
-from twinlab.sensors._depth import DepthCamera, albedo, close, edges, facing, lost, shadow, smooth
+from twinlab.sensors._depth import DepthCamera, albedos, close, edges, facing, hide, lose, smooth
+
+_NONE = np.empty((0, 0), np.float32)
 
 
 class Depth(DepthCamera):
@@ -63,18 +65,16 @@ class Depth(DepthCamera):
         scale = float(lens.fx) / self.focal
         disparity = np.float32(self.focal * self.baseline) / depth
         out = self._matched(depth, disparity, scale, draw)
-        gone = disparity == 0
-        kept = self._kept(moment, frame, lens, disparity, scale)
-        if kept is not None:
-            gone |= lost(draw("holes"), 1 - kept, self.window * scale)
+        chance = self._chance(moment, frame, lens, disparity, scale)
+        if chance is not None:
+            lose(out, draw("holes"), chance, self.window * scale)
         if self.on("shadow"):
             # The second imager's picture begins left of the scene's by what the device's is wider.
-            gone |= shadow(disparity, scale, -max(0.0, (self.columns * scale - lens.width) / 2) - 0.5)
-        np.copyto(out, np.float32(np.inf), where=gone)
+            hide(out, disparity, scale, -max(0.0, (self.columns * scale - lens.width) / 2) - 0.5)
         return {name: self.within(out)}, None
 
     def _matched(self, depth: np.ndarray, disparity: np.ndarray, scale: float, draw: Draw) -> np.ndarray:
-        """The depth [m] from disparities with noise and steps [px]; of no meaning where nothing is."""
+        """The depth [m] from disparities with noise and steps [px], +inf where nothing is."""
         noisy, steps = self.on("noise") and self.subpixel > 0, self.on("disparity") and self.step > 0
         if not (noisy or steps):
             return depth.copy()
@@ -86,22 +86,21 @@ class Depth(DepthCamera):
         sigma = np.float32(self.subpixel * product**-self.falling)
         return _depths(disparity, error, cv2.pow(disparity, self.falling), sigma, step, np.float32(product))
 
-    def _kept(
+    def _chance(
         self, moment: Moment, frame: Frame, lens: Intrinsics, disparity: np.ndarray, scale: float
     ) -> np.ndarray | None:
-        """How likely each pixel is kept, float32 (height, width); None where no effect makes holes."""
-        edge = self.on("edge") and self.edge > 0
-        if not (edge or self.on("texture") or self.on("grazing")):
-            return None
-        kept = np.ones(disparity.shape, np.float32)
-        if edge:
-            kept -= np.float32(self.edge) * close(edges(disparity, self.jump), self.reach * scale)
+        """How likely each pixel is lost, float32 (height, width); None where no effect makes holes."""
+        near = found = cosine = _NONE
+        if self.on("edge") and self.edge > 0:
+            near = close(edges(disparity, self.jump), self.reach * scale)
         if self.on("texture"):
             found = self._contrast(moment, frame, disparity, scale)
-            _keep_textured(kept, found, np.float32(self.contrast), np.float32(1 - self.missing))
         if self.on("grazing"):
-            _keep_facing(kept, facing(frame, lens), np.float32(np.cos(self.grazing)), np.float32(np.cos(self.oblique)))
-        return kept
+            cosine = facing(frame, lens)
+        if not (near.size or found.size or cosine.size):
+            return None
+        numbers = (self.edge, self.contrast, 1 - self.missing, np.cos(self.grazing), np.cos(self.oblique))
+        return _chances(near, found, cosine, np.array(numbers, np.float32))
 
     def _contrast(self, moment: Moment, frame: Frame, disparity: np.ndarray, scale: float) -> np.ndarray:
         """The contrast of what can be matched, float32 (height, width) [1].
@@ -109,13 +108,13 @@ class Depth(DepthCamera):
         The dots' light falls with the square of the range, is mirrored away by gloss and drowns in other light, to
         which the exposure adapts.
         """
+        if not self.projector:
+            return self._drawn(frame, scale)
         light = moment.snapshot.light
         brightness = max(light.sun + light.ambient, 1e-3)
         share = np.float32(self.projector / brightness / (self.focal * self.baseline) ** 2)
-        found = _dots(disparity, albedo(frame, moment.snapshot.visuals), share)
-        if float(found.min()) < self.contrast:
-            found = np.maximum(found, self._drawn(frame, scale), out=found)
-        return np.asarray(found)
+        found, least = _dots(disparity, frame.visual, albedos(moment.snapshot.visuals), share)
+        return np.maximum(found, self._drawn(frame, scale), out=found) if least < self.contrast else found
 
     def _drawn(self, frame: Frame, scale: float) -> np.ndarray:
         """The contrast of the picture itself and of the grain that no picture shows, float32 (height, width) [1]."""
@@ -153,18 +152,22 @@ def _depths(
             found = disparity[i, j] + sigma * size[i, j] * error[i, j]
             if step > 0:
                 found = np.rint(found / step) * step
-            out[i, j] = product / max(found, np.float32(1e-6))
+            depth = product / max(found, np.float32(1e-6))
+            out[i, j] = depth if disparity[i, j] > 0 else np.float32(np.inf)
     return out
 
 
 @numba.njit(cache=True, nogil=True)
-def _dots(disparity: np.ndarray, scattered: np.ndarray, share: np.float32) -> np.ndarray:
-    """The contrast of the projector's dots [1] at disparities [px] on surfaces that scatter a part of their light."""
-    out = np.empty(disparity.shape, np.float32)
+def _dots(
+    disparity: np.ndarray, visual: np.ndarray, scattered: np.ndarray, share: np.float32
+) -> tuple[np.ndarray, np.float32]:
+    """The contrast of the projector's dots [1] at disparities [px] on visuals that scatter a part, and the least."""
+    out, least = np.empty(disparity.shape, np.float32), np.float32(np.inf)
     for i in range(disparity.shape[0]):
         for j in range(disparity.shape[1]):
-            out[i, j] = share * disparity[i, j] * disparity[i, j] * scattered[i, j]
-    return out
+            out[i, j] = share * disparity[i, j] * disparity[i, j] * scattered[visual[i, j]]
+            least = min(least, out[i, j])
+    return out, least
 
 
 @numba.njit(cache=True, nogil=True)
@@ -179,17 +182,32 @@ def _spread(mean: np.ndarray, square: np.ndarray, grain: np.float32) -> np.ndarr
 
 
 @numba.njit(cache=True, nogil=True)
-def _keep_textured(kept: np.ndarray, contrast: np.ndarray, needed: np.float32, most: np.float32) -> None:
-    """Lower the chance to be kept, in place, where the contrast is less than needed, and everywhere to the most."""
-    for i in range(kept.shape[0]):
-        for j in range(kept.shape[1]):
-            kept[i, j] *= min(contrast[i, j] * (np.float32(1) / needed), most)
+def _chances(near: np.ndarray, found: np.ndarray, cosine: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """How likely each pixel is lost [1]; a picture that is empty takes no part.
 
-
-@numba.njit(cache=True, nogil=True)
-def _keep_facing(kept: np.ndarray, cosine: np.ndarray, low: np.float32, high: np.float32) -> None:
-    """Lower the chance to be kept, in place: to nothing at a cosine of incidence of `low`, not at all at `high`."""
-    for i in range(kept.shape[0]):
-        for j in range(kept.shape[1]):
-            seen = (cosine[i, j] - low) * (np.float32(1) / (high - low))
-            kept[i, j] *= min(max(seen, np.float32(0)), np.float32(1))
+    Args:
+        near: how likely it is close to a jump of depth [1].
+        found: contrast that is found there [1].
+        cosine: of the incidence [1].
+        numbers: share that is lost close to a jump, contrast that is needed, share that is kept at most, and the
+            cosines at which nothing and everything is kept (5,) [1].
+    """
+    zero, one = np.float32(0), np.float32(1)
+    edge, needed, most, low, high = numbers
+    height, width = near.shape if near.size else found.shape if found.size else cosine.shape
+    out = np.empty((height, width), np.float32)
+    for i in range(out.shape[0]):
+        kept = out[i]
+        kept[:] = one
+        if near.size:
+            for j in range(len(kept)):
+                kept[j] -= edge * near[i, j]
+        if found.size:
+            for j in range(len(kept)):
+                kept[j] *= min(found[i, j] * (one / needed), most)
+        if cosine.size:
+            for j in range(len(kept)):
+                kept[j] *= min(max((cosine[i, j] - low) * (one / (high - low)), zero), one)
+        for j in range(len(kept)):
+            kept[j] = one - kept[j]
+    return out

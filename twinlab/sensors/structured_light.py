@@ -9,7 +9,7 @@ from pydantic import Field
 from twinlab.readings import Readings
 from twinlab.renderers import Frame
 from twinlab.sensors import Draw, Moment
-from twinlab.sensors._depth import DepthCamera, facing, gloss, lost, shadow, smooth
+from twinlab.sensors._depth import DepthCamera, facing, gloss, hide, lose, smooth
 from twinlab.sensors._normal import normal
 
 _STEEPEST = 1.5  # the formulas of the noise have a pole at a right angle [rad]
@@ -62,7 +62,7 @@ class StructuredLight(DepthCamera):
             np.divide(np.float32(product / self.step), there, out=out, where=there > 0)
             np.copyto(out, np.float32(np.inf), where=there == 0)
         if self.on("shadow"):
-            np.copyto(out, np.float32(np.inf), where=shadow(np.float32(product * scale) / depth))
+            hide(out, np.float32(product * scale) / depth)
         if self.on("grazing") and cosine is not None:
             np.copyto(out, np.float32(np.inf), where=cosine < np.float32(np.cos(self.grazing)))
         if self.on("gloss"):
@@ -94,4 +94,4 @@ class StructuredLight(DepthCamera):
         """Leave out glossy pixels, each as likely as it mirrors."""
         mirrored = gloss(frame, moment.snapshot.visuals)
         if mirrored is not None:
-            np.copyto(out, np.float32(np.inf), where=lost(draw("gloss"), mirrored, self.window * scale))
+            lose(out, draw("gloss"), mirrored, self.window * scale)

@@ -19,6 +19,7 @@ from twinlab.errors import ReadingsError
 from twinlab.faults import Course
 from twinlab.readings import Readings, Variable
 from twinlab.sensors import Moment, Sensor
+from twinlab.sensors._convert import Conversion, converted
 
 Sensors = Mapping[str, Sensor]
 Courses = Mapping[str, tuple[Course, ...]]
@@ -78,8 +79,8 @@ class Channel(NamedTuple):
         told: whether age and validity are told.
         timing: random stream for jitter and loss.
         streams: effect → its random stream.
-        errors: variable → factor and offset of this episode's calibration, for variables that have such errors.
         variables: what it gives.
+        conversions: what this episode's calibration, saturation and quantisation do to each of them, None for nothing.
         state: of the sensor itself.
         number: of the next sample.
         next: the physics step of the next sample.
@@ -95,8 +96,8 @@ class Channel(NamedTuple):
     told: bool
     timing: np.random.Generator
     streams: "Streams"
-    errors: Mapping[str, tuple[np.ndarray, np.ndarray]]
     variables: tuple[Variable, ...]
+    conversions: tuple[Conversion | None, ...]
     state: Any = None
     number: int = 0
     next: int = 0
@@ -172,10 +173,10 @@ def begin(sensors: Sensors, moment: Moment, seed: int, tick: float, faults: Cour
         variables = sensor.variables(name, moment)
         _check_faults(name, variables, faults.get(name, ()))
         streams = Streams(seed, name)
-        errors = _errors(sensor, variables, streams("calibration"))
+        conversions = _conversions(sensor, variables, streams("calibration"))
         told = timed(sensor, faults.get(name, ()))
         timing = stream(seed, f"{own.timing}.timing")
-        channel = Channel(own, told, timing, streams, errors, variables, next=own.taken(0))
+        channel = Channel(own, told, timing, streams, variables, conversions, next=own.taken(0))
         arrived = int(np.floor(1e-6 - own.latency * own.rate - own.phase))  # the newest sample that is there at 0 s
         for number in range(arrived - own.slots + 1 - told, 0):  # one more, should the first be late or lost
             moment.time = (number + own.phase) / own.rate
@@ -210,7 +211,9 @@ def capture(sensors: Sensors, channels: Mapping[str, Channel], moment: Moment, f
 
 def due(sensors: Sensors, channels: Mapping[str, Channel]) -> int:
     """The physics step at which `capture` has something to do next."""
-    return min((0 if sensors[n].steady else c.next for n, c in channels.items()), default=2**62)
+    if any(sensor.steady for sensor in sensors.values()):
+        return 0
+    return min((channel.next for channel in channels.values()), default=2**62)
 
 
 def show(channels: Mapping[str, Channel], now: float) -> tuple[dict[str, np.ndarray], dict[str, Channel]]:
@@ -301,7 +304,7 @@ def _sampled(
     due_next = channel.clock.taken(number) if count else channel.next
     clean, state = sensor.read(name, moment, channel.state)
     values, state = sensor.measure(name, moment, clean, state, channel.streams)
-    values = {n: _common(sensor, channel, i, v) for i, (n, v) in enumerate(values.items())}
+    values = {n: _common(channel, i, v) for i, (n, v) in enumerate(values.items())}
     memory = {f.name: channel.memory.get(f.name) for f in faults}
     for course in faults:
         assert course.start is not None
@@ -321,6 +324,8 @@ def _travel(sensor: Sensor, channel: Channel) -> tuple[float, bool]:
 
     Losses come in bursts (Gilbert 1960): the chance to go on losing is 1 - 1/burst, the share of all is `dropout`.
     """
+    if not (sensor.jitter or sensor.dropout):
+        return channel.clock.latency, False
     late, luck = channel.timing.normal(), channel.timing.random()
     delay = max(0.0, channel.clock.latency + (sensor.jitter * late if sensor.on("jitter") else 0.0))
     if not (sensor.dropout and sensor.on("dropout")):
@@ -335,29 +340,39 @@ def _arrived(channel: Channel, now: float) -> Channel:
     if not here and (channel.clock.slots == 1 or not any(s.fresh for s in channel.shown)):
         return channel
     way = tuple(s for s in channel.way if s.due > now + 1e-9)
-    old = tuple(s._replace(fresh=False) if s.fresh else s for s in channel.shown)
-    newest, overdue = old[-1].stamp if old else -np.inf, channel.overdue
+    newest, overdue = channel.shown[-1].stamp if channel.shown else -np.inf, channel.overdue
     came: list[Sample] = []
     for sample in sorted(here, key=lambda s: s.stamp):
         if sample.stamp > newest:
             overdue, newest = sample.lost, sample.stamp
-            last = (*old, *came)[-1:]
+            last = came[-1:] or channel.shown[-1:]
             came += [last[0]._replace(fresh=False)] if sample.lost and last else [sample]
-    return channel._replace(way=way, shown=(*old, *came)[-channel.clock.slots :], overdue=overdue)
+    slots = channel.clock.slots
+    old = channel.shown[len(came) - slots :] if len(came) < slots else ()
+    shown = (*(s._replace(fresh=False) if s.fresh else s for s in old), *came[-slots:])
+    return channel._replace(way=way, shown=shown, overdue=overdue)
 
 
-def _errors(
+def _conversions(
     sensor: Sensor, variables: tuple[Variable, ...], rng: np.random.Generator
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """This episode's factor and offset of each variable that has calibration errors."""
-    if not sensor.on("calibration") or not (any(sensor.gain_error) or any(sensor.offset_error)):
-        return {}
-    out = {}
+) -> tuple[Conversion | None, ...]:
+    """What this episode does to the numbers of each variable."""
+    off = sensor.on("calibration") and (any(sensor.gain_error) or any(sensor.offset_error))
+    cut, coarse = sensor.on("saturation") and any(sensor.saturation), sensor.on("quantisation") and any(sensor.quantum)
+    out: list[Conversion | None] = []
     for i, v in enumerate(variables):
-        gain, offset = rng.normal(size=(2, *v.shape))
-        gains = 1 + each(sensor.gain_error, variables, i, "gain_error") * gain
-        out[v.name] = (gains, each(sensor.offset_error, variables, i, "offset_error") * offset)
-    return out
+        gain = offset = np.empty(0)
+        if off:
+            gain, offset = rng.normal(size=(2, *v.shape))
+            gain = np.ravel(1 + each(sensor.gain_error, variables, i, "gain_error") * gain)
+            offset = np.ravel(each(sensor.offset_error, variables, i, "offset_error") * offset)
+        most = each(sensor.saturation, variables, i, "saturation") if cut else np.zeros(())
+        most = np.where(most > 0, most, np.inf)
+        step = each(sensor.quantum, variables, i, "quantum") if coarse else np.zeros(())
+        most, step = (np.array(np.broadcast_to(one, v.shape[-1:] or 1), float) for one in (most, step))
+        changes = v.dtype.startswith("float") and (off or np.isfinite(most).any() or step.any())
+        out.append(Conversion(gain, offset, most, step) if changes else None)
+    return tuple(out)
 
 
 def each(numbers: tuple[float, ...], variables: tuple[Variable, ...], i: int, key: str) -> np.ndarray:
@@ -380,21 +395,6 @@ def each(numbers: tuple[float, ...], variables: tuple[Variable, ...], i: int, ke
     )
 
 
-def _common(sensor: Sensor, channel: Channel, i: int, value: np.ndarray) -> np.ndarray:
-    """A value after calibration error, saturation and quantisation, in its own type."""
-    if value.dtype.kind != "f":
-        return value
-    variable, out = channel.variables[i], value
-    if variable.name in channel.errors:
-        gain, offset = channel.errors[variable.name]
-        out = out * gain + offset
-    if sensor.on("saturation") and any(sensor.saturation):
-        most = each(sensor.saturation, channel.variables, i, "saturation")
-        most = np.where(most > 0, most, np.inf)
-        out = np.clip(out, -most, most)
-    if sensor.on("quantisation") and any(sensor.quantum):
-        step = each(sensor.quantum, channel.variables, i, "quantum")
-        whole = np.asarray(out / np.where(step > 0, step, 1))
-        np.multiply(np.rint(whole, out=whole), step, out=whole)
-        out = whole if step.all() else np.where(step > 0, whole, out)
-    return out.astype(value.dtype)
+def _common(channel: Channel, i: int, value: np.ndarray) -> np.ndarray:
+    """A value of its variable `i` after calibration error, saturation and quantisation, in its own type."""
+    return value if (how := channel.conversions[i]) is None else converted(value, how)

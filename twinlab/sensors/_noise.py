@@ -2,25 +2,24 @@
 
 import functools
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
+import numba
 import numpy as np
 
 _SPANS = (10.0, 100.0, 1000.0)  # correlation times of the processes that make flicker [s]
 
 
-@dataclass(frozen=True, eq=False)
-class Filtered:
+class Filtered(NamedTuple):
     """What a low-pass gives, and what it keeps for the next step (direct form II, transposed).
 
     Attributes:
         value: what comes out, of any shape.
-        first, second: its memory, of the same shape.
+        memory: two numbers for each of its `n`, (2, n).
     """
 
     value: np.ndarray
-    first: np.ndarray
-    second: np.ndarray
+    memory: np.ndarray
 
 
 @functools.lru_cache(maxsize=32)
@@ -42,15 +41,28 @@ def low_pass(value: np.ndarray, before: Filtered | None, cutoff: float, step: fl
         cutoff: where it has lost 3 dB [Hz]; from half the sampling rate on, everything passes.
         step: time between two calls [s].
     """
-    found = _butterworth(cutoff, step)
+    found, flat = _butterworth(cutoff, step), value.reshape(-1)
     if found is None:
-        return Filtered(value, value, value)
-    b0, b1, a1, a2 = found
+        return Filtered(value, np.stack([flat, flat]))
     if before is None:
-        return Filtered(value, (1 - b0) * value, (b0 - a2) * value)
-    head = b0 * value
-    out = head + before.first
-    return Filtered(out, b1 * value - a1 * out + before.second, head - a2 * out)
+        b0, _, _, a2 = found
+        return Filtered(value, np.stack([(1 - b0) * flat, (b0 - a2) * flat]))
+    out, memory = _filtered(flat, before.memory, *found)
+    return Filtered(out.reshape(value.shape), memory)
+
+
+@numba.njit(cache=True, nogil=True)
+def _filtered(
+    value: np.ndarray, memory: np.ndarray, b0: float, b1: float, a1: float, a2: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """What comes out for a value (n,), and the memory after it; see `Filtered` and `_butterworth`."""
+    out, after = np.empty(value.size), np.empty(memory.shape)
+    for i in range(value.size):
+        head = b0 * value[i]
+        out[i] = head + memory[0, i]
+        after[0, i] = b1 * value[i] - a1 * out[i] + memory[1, i]
+        after[1, i] = head - a2 * out[i]
+    return out, after
 
 
 def _allan(ratio: float) -> float:

@@ -1,7 +1,6 @@
 """Force and torque at the wrist."""
 
-from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from pydantic import Field
@@ -13,8 +12,7 @@ from twinlab.sensors._noise import Filtered, low_pass, walk
 _AXES = ("fx", "fy", "fz", "tx", "ty", "tz")
 
 
-@dataclass(frozen=True, eq=False)
-class State:
+class State(NamedTuple):
     """What a force-torque sensor keeps.
 
     Attributes:
@@ -79,7 +77,7 @@ class Wrench(Sensor):
             return state
         state = state or State()
         load = moment.world.reaction(self.link)
-        return replace(state, shown=low_pass(load, state.shown, self.bandwidth, moment.world.timestep))
+        return state._replace(shown=low_pass(load, state.shown, self.bandwidth, moment.world.timestep))
 
     def measure(
         self, name: str, moment: Moment, clean: Readings, state: State | None, draw: Draw

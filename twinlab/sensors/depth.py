@@ -1,5 +1,6 @@
 """Depth from two imagers and a pattern of dots (active stereo)."""
 
+import functools
 from typing import ClassVar, Self
 
 import cv2
@@ -80,11 +81,11 @@ class Depth(DepthCamera):
             return depth.copy()
         product, step = self.focal * self.baseline, np.float32(self.step if steps else 0)
         if not noisy:
-            return _depths(disparity, disparity, disparity, np.float32(0), step, np.float32(product))
+            return _depths(disparity, disparity, _powers(0.0), np.float32(0), step, np.float32(product))
         error = smooth(draw("noise"), depth.shape, self.window * scale)
         # The product is the disparity at 1 m, where the error is as large as declared.
         sigma = np.float32(self.subpixel * product**-self.falling)
-        return _depths(disparity, error, cv2.pow(disparity, self.falling), sigma, step, np.float32(product))
+        return _depths(disparity, error, _powers(self.falling), sigma, step, np.float32(product))
 
     def _chance(
         self, moment: Moment, frame: Frame, lens: Intrinsics, disparity: np.ndarray, scale: float
@@ -119,9 +120,19 @@ class Depth(DepthCamera):
     def _drawn(self, frame: Frame, scale: float) -> np.ndarray:
         """The contrast of the picture itself and of the grain that no picture shows, float32 (height, width) [1]."""
         side = max(3, 2 * round(self.window * scale / 2) + 1)
-        grey = cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2GRAY)
-        mean = cv2.boxFilter(grey, cv2.CV_32F, (side, side))
-        return _spread(mean, cv2.sqrBoxFilter(grey, cv2.CV_32F, (side, side)), np.float32(self.grain))
+        grey, n = cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2GRAY), side // 2
+        return _spread(cv2.copyMakeBorder(grey, n, n, n, n, cv2.BORDER_REFLECT_101), side, np.float32(self.grain))
+
+
+@functools.lru_cache(maxsize=8)
+def _powers(exponent: float) -> np.ndarray:
+    """Powers of the positive numbers that begin with each 16 bits of a float32, float32 (32768,).
+
+    It is read ten times as fast as they are computed, and right within 0.4 % times the exponent.
+    """
+    bits = (np.arange(1 << 15, dtype=np.uint32) << 16) + (1 << 15)
+    finite = np.minimum(bits, np.float32(np.finfo(np.float32).max).view(np.uint32))
+    return np.asarray(finite.view(np.float32) ** np.float32(exponent))
 
 
 # ---- one pass over the pixels each: i, j are row and column, all pictures are float32 (height, width)
@@ -141,15 +152,18 @@ def _depths(
     Args:
         disparity: without error [px].
         error: normal noise of unit variance.
-        size: of the error, as a multiple of sigma.
+        size: of the error as a multiple of sigma, for the first 16 bits of a disparity (32768,); see `_powers`.
         sigma: standard deviation where that is 1, 0 for no error [px].
         step: smallest step of what is found, 0 for none [px].
         product: the disparity at a range of 1 m [px m].
     """
-    out = np.empty(disparity.shape, np.float32)
+    out, bits = np.empty(disparity.shape, np.float32), disparity.view(np.uint32)
+    factor = np.empty(disparity.shape[1], np.float32)
     for i in range(disparity.shape[0]):
         for j in range(disparity.shape[1]):
-            found = disparity[i, j] + sigma * size[i, j] * error[i, j]
+            factor[j] = size[bits[i, j] >> np.uint32(16)]
+        for j in range(disparity.shape[1]):
+            found = disparity[i, j] + sigma * factor[j] * error[i, j]
             if step > 0:
                 found = np.rint(found / step) * step
             depth = product / max(found, np.float32(1e-6))
@@ -170,15 +184,40 @@ def _dots(
     return out, least
 
 
-@numba.njit(cache=True, nogil=True)
-def _spread(mean: np.ndarray, square: np.ndarray, grain: np.float32) -> np.ndarray:
-    """The contrast [1] of a picture with a mean and a mean square in 0–255, and of a grain that is a share of it."""
-    out = np.empty(mean.shape, np.float32)
-    for i in range(mean.shape[0]):
-        for j in range(mean.shape[1]):
-            m, g = mean[i, j], grain * mean[i, j]
-            out[i, j] = np.sqrt(max(square[i, j] - m * m, np.float32(0)) + g * g) * np.float32(1 / 255)
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _spread(grey: np.ndarray, side: int, grain: np.float32) -> np.ndarray:
+    """The contrast [1] within a square around each pixel of a grey picture, and of a grain that is a share of it.
+
+    Args:
+        grey: uint8, wider than the picture by half a side all around.
+        side: of the square [px].
+        grain: see above [1].
+    """
+    out = np.empty((grey.shape[0] - side + 1, grey.shape[1] - side + 1), np.float32)
+    columns = np.zeros((2, grey.shape[1]), np.int32)  # sum and sum of squares of a column's part in the squares
+    whole, share = np.empty((2, out.shape[1]), np.int32), np.float32(1 / side**2)
+    for k in range(side - 1):
+        _count(columns, grey[k], np.int32(1))
+    for i in range(out.shape[0]):
+        _count(columns, grey[i + side - 1], np.int32(1))
+        whole[:] = 0
+        for k in range(side):
+            whole += columns[:, k : k + out.shape[1]]
+        for j in range(out.shape[1]):
+            mean = np.float32(whole[0, j]) * share
+            square, grains = np.float32(whole[1, j]) * share - mean * mean, grain * mean
+            out[i, j] = np.sqrt(max(square, np.float32(0)) + grains * grains) * np.float32(1 / 255)
+        _count(columns, grey[i], np.int32(-1))
     return out
+
+
+@numba.njit(cache=True, nogil=True)
+def _count(columns: np.ndarray, row: np.ndarray, sign: np.int32) -> None:
+    """Add the numbers of a row (n,) and their squares to the sums of columns (2, n), or take them away."""
+    for j in range(len(row)):
+        value = np.int32(row[j])
+        columns[0, j] += sign * value
+        columns[1, j] += sign * value * value
 
 
 @numba.njit(cache=True, nogil=True)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -20,6 +21,7 @@ from twinlab.frames import Intrinsics
 from twinlab.meshes import Mesh
 from twinlab.renderers import Frame, View
 from twinlab.renderers.raster import Raster
+from twinlab.renderers.raycast import Raycast
 from twinlab.snapshot import Light, Snapshot, Visual
 from twinlab.world import Piece, World
 
@@ -267,6 +269,30 @@ def test_shadows_change_colours_alone() -> None:
     assert dark.mask.tobytes() == bright.mask.tobytes()
     with_shadow.close()
     without.close()
+
+
+def test_what_is_in_shadow_is_what_rays_to_the_sun_do_not_leave() -> None:
+    lens, pose = Intrinsics.from_fov(240, 180, 0.8), frames.look_at((1.3, -0.9, 0.9), (0.3, 0.0, 0.25))
+    views = Raster().open(), Raster(shadows=False).open()
+    with World() as world, closing(Raycast().open()) as raycast:
+        panda(world)
+        snapshot = world.snapshot()
+        dark, bright = (view.render(snapshot, lens, pose) for view in views)
+        sun = np.divide(snapshot.light.direction, np.linalg.norm(snapshot.light.direction))
+        normals = frames.rotate(pose, bright.normals.reshape(-1, 3)).reshape(bright.normals.shape)
+        turned = (bright.mask >= 0) & (normals @ sun > 0.2)
+        points = frames.apply(pose, (lens.rays() * np.where(turned, bright.depth, 0)[..., None])[turned])
+        starts = points + 0.01 * normals[turned]
+        distance = raycast.cast(snapshot, starts, np.broadcast_to(sun, starts.shape)).distance
+    shaded, lost = np.zeros(turned.shape, bool), bright.rgb.sum(axis=-1, dtype=int) - dark.rgb.sum(axis=-1, dtype=int)
+    shaded[turned] = np.isfinite(distance)
+    flat = turned & (maximum_filter(shaded, 5) == minimum_filter(shaded, 5)) & (minimum_filter(turned, 5))
+    assert (flat & shaded).sum() > 300
+    assert (flat & ~shaded).sum() > 10_000
+    assert ((lost > 30) == shaded)[flat].mean() > 0.999
+    assert ((lost > 0) == shaded)[flat].mean() > 0.999
+    for view in views:
+        view.close()
 
 
 def test_samples_smooth_colours_alone() -> None:

@@ -5,10 +5,10 @@ import numba
 import numpy as np
 
 from twinlab import frames
+from twinlab.renderers._cast import cast
+from twinlab.renderers._look import seen
 from twinlab.renderers._stage import Stage
 from twinlab.snapshot import Light, Snapshot
-
-_STRAIGHT = np.eye(4)  # from the world to the world
 
 
 class Shadow:
@@ -22,18 +22,19 @@ class Shadow:
 
     Attributes:
         texture: the picture.
-        texture_from_world: the matrix (4, 4) that leads to it, in 0–1.
-        extent: its width and height in the world (2,) [m].
+        texture_from_world: the matrix (4, 4) that leads to column and row [texel], and depth in 0–1.
+        blur: how far shadows are blurred along columns and rows [texel], and how far in front of a surface they are
+            looked up, so that no face shades itself [m] (3,).
     """
 
     def __init__(self, context: moderngl.Context, size: int, reach: float, softness: float) -> None:
-        self._context, self._size, self._reach, self._softness = context, size, reach, softness
-        self.texture = context.depth_texture((size, size))
-        self.texture.compare_func = "<="
-        self._framebuffer = context.framebuffer(depth_attachment=self.texture)
+        self._reach, self._softness = reach, softness
+        self._picture = np.empty((size, size), np.uint16)
+        self.texture = context.texture((size, size), 1, dtype="u2")
+        self.texture.filter = (moderngl.NEAREST, moderngl.NEAREST)
         self._drawn: Snapshot | None = None
         self._sun: tuple[Light | None, np.ndarray] = None, np.eye(4)
-        self.texture_from_world, self.extent = np.eye(4), np.ones(2)
+        self.texture_from_world, self.blur = np.eye(4), np.zeros(3)
 
     def cast(self, stage: Stage) -> None:
         """Draw the map, unless it is of this snapshot already."""
@@ -41,24 +42,13 @@ class Shadow:
             return
         assert stage.snapshot is not None  # it was placed
         light = self._light(stage.snapshot.light)
-        low, high = self._bounds(stage, light)
-        self.extent = high[:2] - low[:2]
-        fit = np.diag([*(2 / (high - low)), 1.0])
-        fit[:3, 3] = -(high + low) / (high - low)
-        half = np.diag([0.5, 0.5, 0.5, 1.0])
-        half[:3, 3] = 0.5
-        self.texture_from_world = half @ fit @ light
-        self._framebuffer.use()
-        self._framebuffer.clear()
-        self._context.enable_only(moderngl.DEPTH_TEST | moderngl.CULL_FACE)
-        self._context.front_face, self._context.depth_func = "cw", "<"
-        middle = self._size / 2
-        pixels = np.array([[middle, 0, 0, middle - 0.5], [0, middle, 0, middle - 0.5], [0, 0, 0, 1.0]])
+        size = len(self._picture)
+        self.texture_from_world, extent, within = _fitted(light, size, stage.world, *stage.boxes, self._reach)
+        room = extent.max() / size + self._softness
+        self.blur = np.array((*(self._softness * size / extent), room))
         # What is shaded lies further off than that.
-        hidden = np.full(len(stage.visuals), self.extent.max() / self._size + self._softness)
-        seat = -light[2] * (1, 1, 1, 0)
-        matrices, _, _ = stage.seen(fit @ light)
-        stage.draw(stage.casting, matrices, pixels, seat, (self._size,) * 2, hidden)
+        cast(stage.solids, stage.world, within, room, self.texture_from_world, stage.places, self._picture)
+        self.texture.write(self._picture)
         self._drawn = stage.snapshot
 
     def _light(self, light: Light) -> np.ndarray:
@@ -68,37 +58,46 @@ class Shadow:
             self._sun = light, frames.matrix(frames.inverse(frames.look_at((x, y, z), (0, 0, 0))))
         return self._sun[1]
 
-    def _bounds(self, stage: Stage, light: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Low and high corner (3,) in the light's frame of what is within reach, in steps of 0.1 m to be steady."""
-        return _bounds(*stage.seen(_STRAIGHT)[1:], *stage.seen(light)[1:], self._reach)
-
     def release(self) -> None:
         """Give back what OpenGL holds."""
-        for held in (self._framebuffer, self.texture):
-            held.release()
+        self.texture.release()
 
 
 @numba.njit(cache=True, nogil=True)
-def _bounds(
-    low: np.ndarray, high: np.ndarray, lows: np.ndarray, highs: np.ndarray, reach: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Low and high corner (3,) of what is within reach, along the light's axes, in steps of 0.1 m [m].
+def _fitted(
+    light: np.ndarray, size: int, world: np.ndarray, middle: np.ndarray, half: np.ndarray, reach: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where the map is, in steps of 0.1 m to be steady.
 
     Args:
-        low, high: the visuals' boxes along the world's axes (visual, 3) [m].
-        lows, highs: the same along the light's.
+        light: the matrix (4, 4) from the world to the frame that looks along the sun's rays.
+        size: of the map [texel].
+        world, middle, half: of the visuals, as in `seen`.
         reach: from the world's origin [m].
+
+    Returns:
+        The matrix (4, 4) from the world to column, row and depth of the map; its extent (2,) [m]; which visuals are
+        within reach (visual,).
     """
+    _, low, high = seen(np.eye(4), world, middle, half)
+    _, lows, highs = seen(light, world, middle, half)
+    within = np.empty(len(low), np.bool_)
     least, most = np.full(3, np.inf), np.full(3, -np.inf)
     for n in range(len(low)):
         away = 0.0
         for i in range(3):
             away += min(max(0.0, low[n, i]), high[n, i]) ** 2
-        if away <= reach * reach:
+        within[n] = away <= reach * reach
+        if within[n]:
             for i in range(3):
                 least[i], most[i] = min(least[i], lows[n, i]), max(most[i], highs[n, i])
     if least[0] == np.inf:
-        return -np.ones(3), np.ones(3)
+        least, most = -np.ones(3), np.ones(3)
     for i in range(2):
         least[i], most[i] = min(max(least[i], -reach), reach), min(max(most[i], -reach), reach)
-    return np.floor(least * 10 - 1) / 10, np.ceil(most * 10 + 1) / 10
+    least, most = np.floor(least * 10 - 1) / 10, np.ceil(most * 10 + 1) / 10
+    texture = light.copy()
+    texture[:3, 3] -= least
+    for i, texels in enumerate((float(size), float(size), 1.0)):
+        texture[i] *= texels / (most[i] - least[i])
+    return texture, (most - least)[:2], within

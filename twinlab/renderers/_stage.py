@@ -9,17 +9,16 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import moderngl
-import numba
 import numpy as np
 
 from twinlab import frames
 from twinlab.meshes import Mesh, shading_normals
 from twinlab.renderers import _shaders
 from twinlab.renderers._sieve import Sieve
+from twinlab.renderers._solids import solids
 from twinlab.snapshot import Snapshot, Texture, Visual
 
-_FINE = 100  # meshes of more faces are sieved before they are drawn
-_CHOICES = 64  # choices of meshes whose sieves are kept
+_FINE = 100  # meshes of more faces are drawn first
 _VERTEX = np.dtype([("at", "f4", 3), ("normal", "f4", 3), ("paint", "u1", 4), ("which", "i4")])
 _COVER = np.dtype([("over", "f4", 2), ("picture", "i4", 3)])
 
@@ -31,40 +30,36 @@ class Stage:
         visuals: what is on it.
         world: the matrix (visual, 4, 4) of each visual's frame in the world, of the snapshot that was placed last.
         bodies: the body of each visual, the last one for nothing, int16.
-        painted, casting: what a camera and the sun see of it.
+        boxes: middle of each visual's box in its own frame, and how far that reaches to each side (visual, 3) [m].
+        solids: their triangles, in the order of drawing.
+        places: room for three numbers for each of their points (point, 3).
     """
 
-    def __init__(
-        self, context: moderngl.Context, visuals: tuple[Visual, ...], paint: moderngl.Program, cast: moderngl.Program
-    ) -> None:
+    def __init__(self, context: moderngl.Context, visuals: tuple[Visual, ...], paint: moderngl.Program) -> None:
         self.visuals = visuals
         self._links = np.array([v.link for v in visuals])
         self._mounts = frames.matrix(np.stack([v.pose for v in visuals]))
         ends = np.stack([[v.mesh.vertices.min(axis=0), v.mesh.vertices.max(axis=0)] for v in visuals]).astype(float)
-        self._middle, self._half = ends.mean(axis=1), np.ptp(ends, axis=1) / 2
+        self.boxes = ends.mean(axis=1), np.ptp(ends, axis=1) / 2
         self.snapshot: Snapshot | None = None
         self.world = self._mounts
         self.bodies = np.array([*(v.body for v in visuals), -1], np.int16)
-        entries, count = _entries(visuals)
+        entries = _entries(visuals)
         vertices, faces = _merged(visuals, entries)
-        self._fine = [mesh for _, mesh, _, _ in entries[:count]]
-        self._ends = np.cumsum([0, *(len(mesh.faces) for mesh in self._fine)])
-        self._of = np.array([number for number, *_ in entries[:count]], int)
-        self._errors, self._nexts = (np.array([entry[i] for entry in entries[:count]]) for i in (2, 3))
-        self._rows = faces[: self._ends[-1]]
-        self._sieves: dict[bytes, Sieve | None] = {}
-        self._first, self._count = int(self._ends[-1]), len(faces)
+        self.solids = solids(entries)
+        self.places = np.empty(self.solids.points.shape)
+        self._sieve = Sieve(self.solids, faces)
         self._held: list[Any] = []
         pictures = _pictures(context, visuals)
         self._pictures = pictures
         layout: list[Any] = [(self._kept(context.buffer(vertices)), "3f4 3f4 4f1 i4", "at", "normal", "paint", "which")]
-        casting = [(layout[0][0], "3f4 16x i4", "at", "which")]
         if pictures is not None:
             self._kept(pictures)
             cover = np.concatenate([_cover(visuals, number, mesh) for number, mesh, _, _ in entries])
             layout.append((self._kept(context.buffer(cover)), "2f4 3i4", "over", "picture"))
-        self.painted = _Drawing(self._kept(context.buffer(faces)), context, paint, layout, len(visuals))
-        self.casting = _Drawing(self._kept(context.buffer(faces)), context, cast, casting, len(visuals))
+        self._faces = self._kept(context.buffer(faces))
+        self._array = self._kept(context.vertex_array(paint, layout, self._faces))
+        self._matrices = self._kept(context.texture((3, len(visuals)), 4, dtype="f4"))  # the upper three rows of each
 
     def place(self, snapshot: Snapshot) -> None:
         """Set `world` to where things are in a snapshot of these visuals."""
@@ -73,62 +68,30 @@ class Stage:
             self.snapshot = snapshot
 
     def draw(
-        self,
-        drawing: "_Drawing",
-        matrices: np.ndarray,
-        pixels: np.ndarray,
-        eye: np.ndarray,
-        size: tuple[int, int],
-        hidden: np.ndarray,
+        self, matrices: np.ndarray, pixels: np.ndarray, eye: np.ndarray, size: tuple[int, int], hidden: np.ndarray
     ) -> None:
         """Draw all, by the program and in the framebuffer that are in use.
 
         Args:
-            drawing: `painted` or `casting`.
             matrices: what the program is given, from each visual's frame, as from `seen` (visual, 3, 4).
             pixels: from where `matrices` lead to the picture: column * depth, row * depth, depth (3, 4).
-            eye: where the picture is seen from in the world, homogeneous (4,).
+            eye: where the picture is seen from in the world (3,) [m].
             size: width and height of the picture [px].
             hidden: how far a surface may be off before it shows (visual,) [m]; of those with +inf nothing shows.
         """
-        drawing.matrices.write(matrices)
-        drawing.matrices.use(0)
-        if drawing is self.painted and self._pictures is not None:
+        rows = self._sieve.kept(hidden, matrices, self.world, pixels, eye, size, _shaders.NEAR)
+        if not len(rows):
+            return
+        self._matrices.write(matrices)
+        self._matrices.use(0)
+        if self._pictures is not None:
             self._pictures.use(2)
-        first = self._first
-        sieve = self._chosen(hidden)
-        if sieve is not None:
-            rows = sieve.kept(matrices, self.world, pixels, eye, size, _shaders.NEAR)
-            first = self._first - len(rows)
-            if len(rows):
-                drawing.faces.write(rows, offset=first * 12)
-        drawing.array.render(vertices=3 * (self._count - first), first=3 * first)
-
-    def _chosen(self, hidden: np.ndarray) -> Sieve | None:
-        """The fine meshes that show without a visible error, ready to be sieved."""
-        chosen = _choice(hidden, self._of, self._errors, self._nexts)
-        key = chosen.tobytes()
-        if key not in self._sieves:
-            numbers = np.flatnonzero(chosen)
-            rows = [self._rows[self._ends[n] : self._ends[n + 1]] for n in numbers]
-            meshes = [self._fine[n] for n in numbers]
-            self._sieves[key] = Sieve(meshes, np.concatenate(rows), self._of[numbers]) if rows else None
-            if len(self._sieves) > _CHOICES:
-                self._sieves.pop(next(iter(self._sieves)))
-        return self._sieves[key]
-
-    def seen(self, view: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What `view`, a matrix (4, 4) from the world, makes of each visual.
-
-        Returns:
-            The matrices from the visuals' frames (visual, 3, 4), float32; low and high corners (visual, 3) of a box
-            around each visual, along the axes to which they lead [m].
-        """
-        return _seen(view, self.world, self._middle, self._half)
+        self._faces.write(rows)
+        self._array.render(vertices=rows.size)
 
     def release(self) -> None:
         """Give back what OpenGL holds."""
-        for held in (self.painted, self.casting, *self._held):
+        for held in reversed(self._held):
             held.release()
 
     def _kept(self, part: Any) -> Any:
@@ -136,84 +99,31 @@ class Stage:
         return part
 
 
-@numba.njit(cache=True, nogil=True)
-def _seen(
-    view: np.ndarray, world: np.ndarray, middle: np.ndarray, half: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """As `Stage.seen`, for visuals that stand at `world` (visual, 4, 4).
-
-    Args:
-        middle, half: of each visual's box in its own frame, and how far that reaches to each side (visual, 3) [m].
-    """
-    count = len(world)
-    matrices, low, high = np.empty((count, 3, 4), np.float32), np.empty((count, 3)), np.empty((count, 3))
-    for n in range(count):
-        w = world[n]
-        for i in range(3):
-            x, y, z = view[i, 0], view[i, 1], view[i, 2]
-            at = x * w[0, 3] + y * w[1, 3] + z * w[2, 3] + view[i, 3]
-            matrices[n, i, 3] = at
-            reach = 0.0
-            for j in range(3):
-                turn = x * w[0, j] + y * w[1, j] + z * w[2, j]
-                matrices[n, i, j] = turn
-                at += turn * middle[n, j]
-                reach += abs(turn) * half[n, j]
-            low[n, i], high[n, i] = at - reach, at + reach
-    return matrices, low, high
-
-
-@numba.njit(cache=True, nogil=True)
-def _choice(hidden: np.ndarray, of: np.ndarray, errors: np.ndarray, nexts: np.ndarray) -> np.ndarray:
-    """Which of some meshes are the coarsest of their visual that show no error, bool (mesh,).
-
-    Args:
-        hidden: how far each visual's surface may be off (visual,) [m]; of those with +inf nothing shows.
-        of: the visual of each mesh (mesh,).
-        errors, nexts: how far each mesh is off, and the next coarser one of its visual (mesh,) [m].
-    """
-    chosen = np.empty(len(of), np.bool_)
-    for m in range(len(of)):
-        room = hidden[of[m]]
-        chosen[m] = errors[m] <= room < nexts[m] and room < np.inf
-    return chosen
-
-
-class _Drawing:
-    """A vertex array with faces and matrices of its own, for one kind of picture."""
-
-    def __init__(
-        self, faces: moderngl.Buffer, context: moderngl.Context, program: moderngl.Program, layout: Any, visuals: int
-    ) -> None:
-        self.faces = faces
-        self.array = context.vertex_array(program, layout, faces)
-        self.matrices = context.texture((3, visuals), 4, dtype="f4")  # the upper three rows of each
-
-    def release(self) -> None:
-        self.array.release()
-        self.matrices.release()
-
-
 _Entry = tuple[int, Mesh, float, float]  # a visual's number, a mesh of it, that one's error and the next one's [m]
 
 
-def _entries(visuals: tuple[Visual, ...]) -> tuple[list[_Entry], int]:
-    """All meshes of all visuals in the order of drawing, and how many of them come first: the fine ones.
+def _entries(visuals: tuple[Visual, ...]) -> list[_Entry]:
+    """All meshes of all visuals in the order of drawing.
 
-    Large ones come last, so that a floor need not be painted where something stands on it; the same mesh in a row.
+    Finely meshed ones come first and large ones last, so that a floor need not be painted where something stands on it;
+    the same mesh in a row.
     """
     alike: dict[Mesh, int] = {}
-    keys = [(np.ptp(v.mesh.vertices, axis=0).max(), alike.setdefault(v.mesh, len(alike))) for v in visuals]
-    by_size = sorted(range(len(visuals)), key=keys.__getitem__)
-    fine: list[_Entry] = []
-    for _, group in groupby((n for n in by_size if len(visuals[n].mesh.faces) > _FINE), key=keys.__getitem__):
+    keys = [
+        (len(v.mesh.faces) <= _FINE, np.ptp(v.mesh.vertices, axis=0).max(), alike.setdefault(v.mesh, len(alike)))
+        for v in visuals
+    ]
+    in_order = sorted(range(len(visuals)), key=keys.__getitem__)
+    entries: list[_Entry] = []
+    for _, group in groupby(in_order, key=keys.__getitem__):
         numbers = list(group)
         plain = all(visuals[n].texture is None for n in numbers)
         meshes = [(0.0, visuals[numbers[0]].mesh), *(visuals[numbers[0]].mesh.coarser if plain else ())]
         nexts = [*(error for error, _ in meshes[1:]), np.inf]
-        fine += [(n, mesh, error, after) for (error, mesh), after in zip(meshes, nexts, strict=True) for n in numbers]
-    rest = (n for n in by_size if len(visuals[n].mesh.faces) <= _FINE)
-    return [*fine, *((n, visuals[n].mesh, 0.0, np.inf) for n in rest)], len(fine)
+        entries += [
+            (n, mesh, error, after) for (error, mesh), after in zip(meshes, nexts, strict=True) for n in numbers
+        ]
+    return entries
 
 
 def _merged(visuals: tuple[Visual, ...], entries: list[_Entry]) -> tuple[np.ndarray, np.ndarray]:

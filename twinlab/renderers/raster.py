@@ -8,19 +8,20 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import moderngl
-import numba
 import numpy as np
 
 from twinlab import frames
 from twinlab.errors import RendererError
 from twinlab.frames import Intrinsics
 from twinlab.renderers import Frame, _shaders, check
+from twinlab.renderers._look import look
 from twinlab.renderers._shadow import Shadow
 from twinlab.renderers._sheet import Sheet
 from twinlab.renderers._stage import Stage
-from twinlab.snapshot import Light, Snapshot
+from twinlab.snapshot import Snapshot
 
 _SIZES = 8  # picture sizes for which a view keeps its framebuffers
+_UNSHADED = np.eye(4), np.zeros(3)  # where the shadow map is, if there is none
 _Result = TypeVar("_Result")
 
 
@@ -95,6 +96,9 @@ class _Driver:
         self._lock = threading.Lock()
         self._programs: dict[tuple[str, str], moderngl.Program] = {}
         self.context = _context()
+        self.context.enable_only(moderngl.DEPTH_TEST | moderngl.CULL_FACE)
+        self.context.depth_func = "<"
+        self.context.front_face = "cw"  # as rows run downwards, what is counter-clockwise shows clockwise
         self.context.__exit__(None, None, None)  # a new context belongs to the thread that made it
 
     def run(self, job: Callable[..., _Result], *args: Any) -> _Result:
@@ -144,8 +148,8 @@ class _Easel:
 
     def __init__(self, settings: Raster, driver: _Driver) -> None:
         self._settings, self._driver, self._context = settings, driver, driver.context
-        self._cast = driver.program(_shaders.CAST_VERTEX, _shaders.CAST_FRAGMENT)
         self._shrink = self._context.vertex_array(driver.program(_shaders.SCREEN_VERTEX, _shaders.SHRINK_FRAGMENT), [])
+        self._look = self._context.buffer(reserve=128, dynamic=True)  # of `look`, 32 times float32
         self._sheets: dict[tuple[int, int], Sheet] = {}
         self._background = np.round(np.clip(settings.background, 0, 1) * np.array(255.0)).astype(np.uint8)
         self._stage: Stage | None = None
@@ -167,7 +171,7 @@ class _Easel:
 
     def release(self) -> None:
         """Free everything."""
-        for held in (*self._sheets.values(), self._stage, self._shadow, self._shrink):
+        for held in (*self._sheets.values(), self._stage, self._shadow, self._shrink, self._look):
             if held is not None:
                 held.release()
 
@@ -175,10 +179,10 @@ class _Easel:
         if self._stage is None or self._stage.visuals is not snapshot.visuals:
             if self._stage is not None:
                 self._stage.release()
-            taps = 0 if not self._settings.shadows else 4 if self._settings.samples == 1 else 16
+            taps = 0 if not self._settings.shadows else 3 if self._settings.samples == 1 else 16
             textured = any(visual.texture is not None for visual in snapshot.visuals)
             self._paint = self._driver.program(*_shaders.paint(taps, textured))
-            self._stage = Stage(self._context, snapshot.visuals, self._paint, self._cast)
+            self._stage = Stage(self._context, snapshot.visuals, self._paint)
         self._stage.place(snapshot)
         return self._stage
 
@@ -194,36 +198,16 @@ class _Easel:
         sheet.clear(background)
         if stage is None or stage.snapshot is None:
             return
-        back = frames.matrix(pose)
-        view = np.eye(4)
-        view[:3, :3], view[:3, 3] = back[:3, :3].T, -back[:3, 3] @ back[:3, :3]
-        self._light(view, back, stage.snapshot.light)
-        self._context.enable_only(moderngl.DEPTH_TEST | moderngl.CULL_FACE)
-        self._context.depth_func = "<"
-        self._context.front_face = "cw"  # as rows run downwards, what is counter-clockwise shows clockwise
-        w, h, c = camera.width, camera.height, camera
-        # Pixel centres are whole numbers in `Intrinsics` and halves in OpenGL.
-        self._paint["lens"] = (2 * c.fx / w, 2 * c.fy / h, (2 * c.cx + 1) / w - 1, (2 * c.cy + 1) / h - 1)
-        self._paint["rays"] = (1 / c.fx, 1 / c.fy, -(c.cx + 0.5) / c.fx, -(c.cy + 0.5) / c.fy)
-        self._paint["focal"] = (c.fx, c.fy)
-        pixels = np.array([[c.fx, 0, c.cx, 0], [0, c.fy, c.cy, 0], [0, 0, 1.0, 0]])
-        matrices, low, high = stage.seen(view)
-        hidden = _hidden(low, high, pixels, w, h)
-        stage.draw(stage.painted, matrices, pixels, back[:, 3].copy(), (w, h), hidden)
-
-    def _light(self, view: np.ndarray, back: np.ndarray, light: Light) -> None:
-        """Tell the shader where sun and sky are, seen from the camera, whose matrices lead there and back."""
-        sun = view[:3, :3] @ np.array(light.direction)
-        self._paint["sun"] = tuple(sun / np.linalg.norm(sun) * light.sun)
-        # The ground sends back about half of what comes from the sky, so what looks down is darker.
-        self._paint["sky"] = (*(view[:3, 2] * 0.26 * light.ambient), 0.74 * light.ambient)
+        back, light, c = frames.matrix(pose), stage.snapshot.light, camera
+        lens = np.array((c.width, c.height, c.fx, c.fy, c.cx, c.cy), float)
+        lamp = np.array((*light.direction, light.sun, light.ambient), float)
+        shade = _UNSHADED if self._shadow is None else (self._shadow.texture_from_world, self._shadow.blur)
+        block, matrices, hidden, pixels = look(back, lens, lamp, *shade, stage.world, *stage.boxes)
+        self._look.write(block)
+        self._look.bind_to_uniform_block(0)
         if self._shadow is not None:
-            to_light = self._shadow.texture_from_world @ back
-            self._paint["to_light"] = tuple(to_light.T.reshape(-1))
-            self._paint["blur"] = tuple(self._settings.softness / self._shadow.extent)
-            texel = self._shadow.extent.max() / self._settings.shadow_size
-            self._paint["lift"] = float(texel + self._settings.softness)  # so that no face shades itself
             self._shadow.texture.use(1)
+        stage.draw(matrices, pixels, back[:3, 3].copy(), (c.width, c.height), hidden)
 
     def _refine(self, sheet: Sheet, stage: Stage | None, camera: Intrinsics, pose: np.ndarray) -> None:
         """Put the mean of a larger picture's colours in the place of a sheet's own."""
@@ -233,7 +217,6 @@ class _Easel:
         large = self._sheet(fine.width, fine.height)
         self._pass(large, stage, fine, pose, self._settings.background)
         sheet.painting.use()
-        self._context.enable_only(moderngl.NOTHING)
         large.colours.use(0)
         self._shrink.program["fine"] = 0
         self._shrink.program["samples"] = n
@@ -251,25 +234,3 @@ class _Easel:
         if len(self._sheets) > _SIZES:
             self._sheets.pop(next(iter(self._sheets))).release()
         return sheet
-
-
-@numba.njit(cache=True, nogil=True)
-def _hidden(low: np.ndarray, high: np.ndarray, pixels: np.ndarray, wide: int, tall: int) -> np.ndarray:
-    """How far off what is in each box may be before it shows, half a pixel; +inf for what is out of the picture [m].
-
-    Args:
-        low, high: boxes along the axes of a camera's optical frame (box, 3) [m].
-        pixels: from there to the picture: column * depth, row * depth, depth (3, 4).
-        wide, tall: size of the picture [px].
-    """
-    hidden = np.empty(len(low))
-    for n in range(len(low)):
-        near, far = low[n, 2], high[n, 2]
-        out = far < _shaders.NEAR
-        for axis in range(2):
-            focal, before = pixels[axis, axis], pixels[axis, 2] + 0.5  # pixels on this side of the principal point
-            behind = (wide, tall)[axis] - before
-            out |= focal * high[n, axis] + max(before * near, before * far) < 0
-            out |= focal * low[n, axis] - max(behind * near, behind * far) > 0
-        hidden[n] = np.inf if out else max(near, 0.0) / (2 * max(pixels[0, 0], pixels[1, 1]))
-    return hidden

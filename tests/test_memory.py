@@ -81,7 +81,7 @@ def opening_and_closing(spec: SceneSpec) -> float:
             view.render(snapshot, lens, POSE)
             view.close()
 
-        return slope(once, times=600)
+        return slope(once, times=1_500)
 
 
 def test_the_slope_finds_a_leak_of_two_kibibytes_a_call():

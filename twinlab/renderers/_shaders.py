@@ -1,4 +1,4 @@
-"""The shaders of `raster`, in GLSL 3.3.
+"""The shaders of `raster`, in GLSL 4.0.
 
 All pictures are drawn with row 0 first, as in OpenCV: clip space's y runs downwards.
 """
@@ -13,7 +13,7 @@ DEEPEST = 65_535  # how the shadow map, of 16 bits, writes that nothing is in th
 _LOOK = "layout(std140) uniform Look { vec4 lens, rays, sun, sky, focal; mat3x4 to_light; };"
 
 _PAINT_VERTEX = (
-    """#version 330
+    """#version 400
 uniform sampler2D poses; LOOK
 in vec3 at; in vec3 normal; in vec4 paint; in int which; IN_TEXTURE
 out vec3 upwards; flat out vec3 colour; flat out int number; OUT_TEXTURE
@@ -34,11 +34,11 @@ void main() {
     .replace("LOOK", _LOOK)
 )
 
-SCREEN_VERTEX = """#version 330
+SCREEN_VERTEX = """#version 400
 void main() { gl_Position = vec4(gl_VertexID == 2 ? 3 : -1, gl_VertexID == 1 ? 3 : -1, 1, 1); }
 """
 
-SHRINK_FRAGMENT = """#version 330
+SHRINK_FRAGMENT = """#version 400
 uniform sampler2D fine; uniform int samples;
 layout(location = 0) out vec4 rgb;
 void main() {
@@ -54,8 +54,7 @@ void main() {
 # Colours are mixed as their squares, which is close to linear light. The normal of the surface comes from how the
 # inverse depth changes from pixel to pixel: on a plane n·p = d it is (n·ray)/d, for the ray with z = 1. Normals are
 # written as 16 bits in two's complement, beside one more than the visual's number.
-_PAINT_FRAGMENT = """#version 330
-#extension GL_ARB_texture_gather : require
+_PAINT_FRAGMENT = """#version 400
 uniform usampler2D shadow; LOOK UNIFORM_TEXTURE
 in vec3 upwards; flat in vec3 colour; flat in int number; FROM_TEXTURE
 layout(location = 0) out vec4 rgb; layout(location = 1) out float closeness; layout(location = 2) out uvec2 surface;

@@ -135,10 +135,10 @@ def _driver() -> _Driver:
 def _context() -> moderngl.Context:
     backend: dict[str, Any] = {"backend": "egl"}
     try:
-        return moderngl.create_context(require=330, standalone=True, **backend)
+        return moderngl.create_context(require=400, standalone=True, **backend)
     except Exception as told:  # moderngl and glcontext raise bare ones
         raise RendererError(
-            f"no OpenGL 3.3 without a screen (EGL) on this machine: {told}; "
+            f"no OpenGL 4.0 without a screen (EGL) on this machine: {told}; "
             "on Debian and Ubuntu install it: apt install libegl1 libgl1"
         ) from told
 

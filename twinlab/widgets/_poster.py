@@ -26,8 +26,13 @@ def poster(snapshot: Snapshot, width: int, height: int) -> bytes:
         rgb = view.render(snapshot, lens, camera(points(snapshot), lens)).rgb
     finally:
         view.close()
+    return png(Image.fromarray(rgb).quantize(128))
+
+
+def png(picture: Image.Image) -> bytes:
+    """A picture as PNG, packed as well as that goes."""
     out = io.BytesIO()
-    Image.fromarray(rgb).quantize(128).save(out, "PNG", optimize=True)
+    picture.save(out, "PNG", optimize=True)
     return out.getvalue()
 
 

@@ -2,7 +2,6 @@
 
 import base64
 import html
-import io
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -16,8 +15,10 @@ from twinlab.effects import Error
 from twinlab.errors import CellError
 from twinlab.readings import Variable
 from twinlab.scene import SceneSpec
+from twinlab.widgets import _page
 from twinlab.widgets._cameras import Cameras, coloured
 from twinlab.widgets._controls import row, slider
+from twinlab.widgets._poster import png
 
 _SHOWN = ("clean", "measured", "difference")
 _WORST = 0.02  # a depth that is wrong by this is drawn as the strongest colour [m]
@@ -114,21 +115,17 @@ class SensorPanel(ipywidgets.VBox):
         size = max(1, round(300 / self._drawn[0].shape[1]))
         large = [np.kron(picture, np.ones((size, size, 1), np.uint8)) for picture in self._drawn]
         rim = np.full((large[0].shape[0], 8, 3), 255, np.uint8)
-        out = io.BytesIO()
-        Image.fromarray(np.concatenate([large[0], rim, large[1], rim, large[2]], axis=1)).save(
-            out, "PNG", optimize=True
-        )
-        return out.getvalue()
+        return png(Image.fromarray(np.concatenate([large[0], rim, large[1], rim, large[2]], axis=1)))
 
     def to_html(self) -> str:
         """One self-contained page with what is shown now: it opens from a file and asks no network."""
-        title, picture = html.escape(f"twinlab: {self!r}"), base64.b64encode(self.to_png()).decode()
-        on = ", ".join(name for name, switch in self.switches.items() if switch.value) or "none"
-        return (
-            f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
-            f'<body style="font:14px/1.5 sans-serif;margin:24px"><h1 style="font-size:18px">{title}</h1>'
-            f'<img alt="{", ".join(_SHOWN)}" src="data:image/png;base64,{picture}">'
-            f"<p>{', '.join(_SHOWN)}; effects: {html.escape(on)}</p>{_table(self.errors)}</body></html>"
+        return _page.fill(
+            "sensor_panel.html.jinja",
+            title=f"twinlab: {self!r}",
+            shown=", ".join(_SHOWN),
+            picture=base64.b64encode(self.to_png()).decode(),
+            effects=", ".join(name for name, switch in self.switches.items() if switch.value) or "none",
+            errors=_table(self.errors),
         )
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:

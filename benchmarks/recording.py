@@ -93,7 +93,7 @@ def places(spec: SceneSpec) -> list[tuple[Any, str, str]]:
         (RasterView, "render", "rendering"),
         *((kind, "measure", "noise") for kind in noisy),
         *((kind, "advance", "noise") for kind in steady),
-        (sensing, "_common", "noise"),
+        (sensing, "converted", "noise"),
         (EpisodeStore, "append", "storing"),
     ]
 

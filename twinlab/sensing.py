@@ -304,7 +304,9 @@ def _sampled(
     due_next = channel.clock.taken(number) if count else channel.next
     clean, state = sensor.read(name, moment, channel.state)
     values, state = sensor.measure(name, moment, clean, state, channel.streams)
-    values = {n: _common(channel, i, v) for i, (n, v) in enumerate(values.items())}
+    values = {
+        n: v if c is None else converted(v, c) for (n, v), c in zip(values.items(), channel.conversions, strict=True)
+    }
     memory = {f.name: channel.memory.get(f.name) for f in faults}
     for course in faults:
         assert course.start is not None
@@ -393,8 +395,3 @@ def each(numbers: tuple[float, ...], variables: tuple[Variable, ...], i: int, ke
         f"[sensors] {key} of {variables[i].name!r}: came {len(numbers)} numbers; wanted 1 or {wanted}, one for each of "
         f"{[v.name for v in variables] if len(variables) > 1 else variables[0].labels or shape}"
     )
-
-
-def _common(channel: Channel, i: int, value: np.ndarray) -> np.ndarray:
-    """A value of its variable `i` after calibration error, saturation and quantisation, in its own type."""
-    return value if (how := channel.conversions[i]) is None else converted(value, how)

@@ -74,7 +74,7 @@ def watched(sensors: dict[str, Sensor], ticks: int, seed: int = 0, faults=None) 
         for _ in range(ticks):
             for _ in range(STEPS):
                 world.step()
-                if due(sensors, channels) <= world.steps:
+                if due(channels) <= world.steps:
                     channels = capture(sensors, channels, moment(world), sick)
             row, channels = show(channels, world.time)
             rows.append(row)

@@ -172,7 +172,7 @@ def test_motors_lead_joints_to_their_targets(world):
     world.load("arm", PANDA, IDENTITY)
     world.set_joints("arm", BENT)
     for _ in range(240):
-        world.drive("arm", {**BENT, "panda_joint1": 0.4}, dict.fromkeys(BENT, 87.0))
+        world.drive("arm", FRANKA, [0.4, *list(BENT.values())[1:]], [87.0] * 7)
         world.step()
     position = dict(zip(world.joints("arm").names, world.joints("arm").position, strict=True))
     assert position["panda_joint1"] == pytest.approx(0.4, abs=0.01)
@@ -274,9 +274,9 @@ def test_a_bodys_velocity_is_what_it_was_pushed_with_and_a_links_is_how_fast_its
     with World(gravity=0) as world:
         world.load("arm", PANDA, IDENTITY)
         world.set_joints("arm", BENT)
-        world.drive("arm", {"panda_joint1": 0.0}, {"panda_joint1": 87.0})
+        world.drive("arm", FRANKA[:1], [0.0], [87.0])
         for _ in range(30):
-            world.drive("arm", {j: BENT[j] + 0.2 for j in FRANKA[:3]}, dict.fromkeys(FRANKA[:3], 87.0))
+            world.drive("arm", FRANKA[:3], [BENT[j] + 0.2 for j in FRANKA[:3]], [87.0] * 3)
             before = world.pose("arm/panda_hand")
             world.step()
         moved = (world.pose("arm/panda_hand")[:3] - before[:3]) * 240
@@ -354,7 +354,7 @@ def test_links_are_seen_where_the_joints_of_this_step_put_them_and_looking_chang
         with World() as world:
             world.load("arm", "franka_panda/panda.urdf", frames.pose())
             for _ in range(20):
-                world.drive("arm", {"panda_joint1": 1.0}, {"panda_joint1": 87.0})
+                world.drive("arm", FRANKA[:1], [1.0], [87.0])
                 world.step()
                 if looks:
                     world.pose("arm/panda_hand"), world.velocity("arm/panda_link3"), world.snapshot()

@@ -15,7 +15,7 @@ from twinlab.faults import Course
 from twinlab.readings import Readings, Variable, check
 from twinlab.renderers import Caster, Frame, Hits, View
 from twinlab.scene import SceneSpec
-from twinlab.sensing import Channel, begin, capture, declare, due, show, stream
+from twinlab.sensing import Channel, advance, begin, capture, declare, due, show, stream
 from twinlab.sensors import Moment
 from twinlab.snapshot import Snapshot
 from twinlab.tasks import Stage
@@ -47,6 +47,7 @@ class Cell:
                 known = list(spec.sensors)
                 raise CellError(f"without: no sensor {name!r}; there are {known}.{did_you_mean(name, known)}")
         self._sensors = {name: sensor for name, sensor in spec.sensors.items() if name not in without}
+        self._steady = {name: sensor for name, sensor in self._sensors.items() if sensor.steady}
         physics = spec.physics
         self.world = World(1 / physics.rate, physics.substeps, physics.iterations, physics.gravity)
         self._view: View | None = None
@@ -107,7 +108,7 @@ class Cell:
         moment = self._moment()
         tick = self.spec.physics.tick
         self._channels: dict[str, Channel] = begin(self._sensors, moment, seed, tick, self._sick)
-        self._due = due(self._sensors, self._channels)
+        self._due = due(self._channels)
         self._fail()
         self.variables: tuple[Variable, ...] = (
             *declare(self._sensors, self._channels),
@@ -139,13 +140,13 @@ class Cell:
                 self._states[name], events = body.advance(name, self.world, self._states[name])
                 self._events += events
             self.world.step()
-            moment = None
+            moment = self._moment()
+            self._channels = advance(self._steady, self._channels, moment)
             if self._due <= self.world.steps:
-                moment = self._moment()
                 self._channels = capture(self._sensors, self._channels, moment, self._sick)
-                self._due = due(self._sensors, self._channels)
+                self._due = due(self._channels)
         self._fail()
-        return self._look(moment or self._moment())
+        return self._look(moment)
 
     def trigger(self, fault: str) -> None:
         """Let one of the scene's faults begin now, for its duration; `chance = 0` there leaves it to this call.

@@ -186,8 +186,22 @@ def begin(sensors: Sensors, moment: Moment, seed: int, tick: float, faults: Cour
     return capture(sensors, channels, moment, faults)
 
 
+def advance(steady: Sensors, channels: Mapping[str, Channel], moment: Moment) -> dict[str, Channel]:
+    """Let sensors that are steady go on by one physics step, before `capture`.
+
+    Args:
+        steady: these sensors.
+        channels: of all, as `begin` or the last call gave them.
+        moment: what the sensors look at.
+    """
+    out = dict(channels)
+    for name, sensor in steady.items():
+        out[name] = out[name]._replace(state=sensor.advance(name, moment, out[name].state))
+    return out
+
+
 def capture(sensors: Sensors, channels: Mapping[str, Channel], moment: Moment, faults: Courses) -> dict[str, Channel]:
-    """Take the samples that are due at this physics step, and let steady sensors go on by one step.
+    """Take the samples that are due at this physics step.
 
     Args:
         sensors: name → sensor, in the order of the scene.
@@ -197,22 +211,17 @@ def capture(sensors: Sensors, channels: Mapping[str, Channel], moment: Moment, f
     """
     out = dict(channels)
     moment.taken = _Taken(out)
-    at = round(moment.time / moment.world.timestep)
     for name, sensor in sensors.items():
         channel = out[name]
-        if sensor.steady and at > 0:
-            out[name] = channel = channel._replace(state=sensor.advance(name, moment, channel.state))
-        if channel.next <= at:
+        if channel.next <= moment.world.steps:
             delay, lost = _travel(sensor, channel)
             active = tuple(f for f in faults.get(name, ()) if f.level(moment.time) > 0)
             out[name] = _sampled(name, sensor, channel, moment, delay, active, lost, 1)
     return out
 
 
-def due(sensors: Sensors, channels: Mapping[str, Channel]) -> int:
+def due(channels: Mapping[str, Channel]) -> int:
     """The physics step at which `capture` has something to do next."""
-    if any(sensor.steady for sensor in sensors.values()):
-        return 0
     return min((channel.next for channel in channels.values()), default=2**62)
 
 

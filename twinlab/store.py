@@ -160,7 +160,9 @@ def _write(folder: Path, episode: xr.Dataset) -> None:
     notes = {_TEXTS: json.dumps(kept, sort_keys=True), _TICKS: episode.sizes["time"]}
     plain = episode.drop_vars(list(texts)).assign_attrs(notes)
     encoding = {n: _encoding(v) for n, v in plain.variables.items()}
-    plain.to_zarr(folder / _DATA, mode="w", consolidated=False, zarr_format=3, encoding=encoding)
+    plain.to_zarr(
+        folder / _DATA, mode="w", consolidated=False, zarr_format=3, encoding=encoding, write_empty_chunks=True
+    )  # to look for empty ones costs as much as to compress
     files = sorted(p for p in folder.rglob("*") if p.is_file())
     sums = {str(f.relative_to(folder)): [f.stat().st_size, _sum(f)] for f in files}
     with (folder / _CHECKS).open("w", encoding="utf-8") as file:

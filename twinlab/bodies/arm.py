@@ -20,7 +20,9 @@ class ArmState(NamedTuple):
     Attributes:
         target: x, y, z [m] and yaw [rad] of the tool (4,).
         velocity: of the target in the last tick [m/s, rad/s] (4,).
-        start, goal: joint targets at the begin and the end of this tick (joint,).
+        goal: joint targets at the end of this tick (joint,).
+        start: those of the arm's own joints at its begin; plain numbers, which a physics step reads one by one.
+        way: how far each of these goes in the tick.
         steps: physics steps that a tick has.
         done: how many of them are done.
         over: whether the wrist carries more than its limit now.
@@ -29,8 +31,9 @@ class ArmState(NamedTuple):
 
     target: np.ndarray
     velocity: np.ndarray
-    start: np.ndarray
     goal: np.ndarray
+    start: tuple[float, ...]
+    way: tuple[float, ...]
     steps: int = 1
     done: int = 0
     over: bool = False
@@ -80,7 +83,8 @@ class Arm(Body):
         for _ in range(5):  # each call starts where the one before ended
             goal = self._solve(name, world, target, world.joints(name).position)
             world.set_joints(name, self._named(goal))
-        return ArmState(target, np.zeros(4), goal, goal)
+        count = len(self.joints)
+        return ArmState(target, np.zeros(4), goal, tuple(goal[:count].tolist()), (0.0,) * count)
 
     def actuators(self, name: str) -> tuple[Actuator, ...]:
         """The tool's velocity: x, y, z [m/s] and yaw [rad/s]."""
@@ -105,20 +109,20 @@ class Arm(Body):
         target = base + velocity * tick
         target[:3] = np.clip(target[:3], self.low, self.high)
         goal = self._solve(name, world, target, state.goal)
-        step = goal - state.goal
-        share = min(1.0, self.joint_speed * tick / max(np.abs(step).max(), 1e-9))
-        steps = round(tick / world.timestep)
+        way = goal - state.goal
+        share = min(1.0, self.joint_speed * tick / max(np.abs(way).max(), 1e-9))
+        way *= share
         target = state.target + share * (target - state.target)  # what the joints could not follow is not owed
-        velocity = (target - state.target) / tick
-        return ArmState(target, velocity, state.goal, state.goal + share * step, steps, 0, over, state.told and over)
+        velocity, steps, count = (target - state.target) / tick, round(tick / world.timestep), len(self.joints)
+        start, told = tuple(state.goal[:count].tolist()), state.told and over
+        return ArmState(target, velocity, state.goal + way, start, tuple(way[:count].tolist()), steps, 0, over, told)
 
     def advance(self, name: str, world: World, state: ArmState) -> tuple[ArmState, tuple[Event, ...]]:
         """Lead the joints along the line from the last tick's goal to this one's."""
         share = min(1.0, state.done / state.steps)
-        way = state.goal - state.start
-        speeds = way / (state.steps * world.timestep) if share < 1 else 0 * way
-        torques = dict(zip(self.joints, self.torque, strict=True))
-        world.drive(name, self._named(state.start + share * way), torques, self._named(speeds), gain=0.1)
+        span = state.steps * world.timestep if share < 1 else np.inf
+        positions = [at + share * way for at, way in zip(state.start, state.way, strict=True)]
+        world.drive(name, self.joints, positions, self.torque, [way / span for way in state.way], gain=0.1)
         events = (Event(world.time, "stop", name),) if state.over and not state.told else ()
         return state._replace(done=state.done + 1, told=state.over), events
 

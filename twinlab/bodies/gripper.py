@@ -47,7 +47,7 @@ class Gripper(Body):
         width = self.width(world)
         lead = 0.02  # enough for the motor to press with its full force [m]
         opening = float(np.clip(state + values[name] * tick, max(0.0, width - lead), min(self.stroke, width + lead)))
-        world.drive(self.of, dict.fromkeys(self.joints, opening / 2), dict.fromkeys(self.joints, self.force))
+        world.drive(self.of, self.joints, [opening / 2] * 2, [self.force] * 2)
         return opening
 
     def width(self, world: World) -> float:

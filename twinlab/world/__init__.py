@@ -150,7 +150,9 @@ class World:
         body.joints, body.names = tuple(i[0] for i in moving), tuple(i[1].decode() for i in moving)
         body.joint_of, body.limits = dict(zip(body.names, body.joints, strict=True)), tuple(i[8:10] for i in moving)
         info = pybullet.getDynamicsInfo(number, -1, self.client)
-        body.inertial = np.array([*info[3], *info[4]])
+        body.home = np.concatenate([pose[:3], pose[3:] / np.linalg.norm(pose[3:])])
+        # PyBullet solves in a frame at the base's centre of mass.
+        body.solver = frames.inverse(frames.compose(body.home, np.array([*info[3], *info[4]])))
         self._robots += [body] if body.joints else []
         for j in range(len(infos)):
             pybullet.enableJointForceTorqueSensor(number, j, True, self.client)
@@ -175,7 +177,7 @@ class World:
                 pybullet.resetBaseVelocity(one.number, one.velocity, (0, 0, 0), self.client)
             pybullet.stepSimulation(self.client)
             for one in self._surfaces.values():
-                pybullet.resetBasePositionAndOrientation(one.number, one.home[:3], one.home[3:], self.client)
+                pybullet.resetBasePositionAndOrientation(one.number, *one.home, self.client)
         for one in self._surfaces.values():
             one.travel += one.speed * self._step
         for body in self._robots:
@@ -185,8 +187,9 @@ class World:
     def surface(self, name: str, velocity: np.ndarray) -> None:
         """Make a body's surface move at a velocity (3,) [m/s] while the body itself stays where it is."""
         travel = self._surfaces[name].travel if name in self._surfaces else 0.0
-        speed = float(np.linalg.norm(velocity))
-        self._surfaces[name] = Surface(self._body(name).number, self.pose(name), tuple(velocity), speed, travel)
+        speed, at = float(np.linalg.norm(velocity)), self.pose(name).tolist()
+        home = tuple(at[:3]), tuple(at[3:])
+        self._surfaces[name] = Surface(self._body(name).number, home, tuple(velocity.tolist()), speed, travel)
 
     def travel(self, name: str) -> tuple[float, float]:
         """How far a moving surface has run since reset [m], and its speed [m/s]."""
@@ -215,27 +218,27 @@ class World:
     def drive(
         self,
         name: str,
-        targets: Mapping[str, float],
-        forces: Mapping[str, float],
-        speeds: Mapping[str, float] | None = None,
+        joints: Sequence[str],
+        positions: Sequence[float],
+        forces: Sequence[float],
+        speeds: Sequence[float] | None = None,
         gain: float = 0.3,
     ) -> None:
-        """Let motors lead joints along targets [rad or m], each with at most a force [N m or N].
+        """Let motors lead joints along positions, each with at most a force.
 
         Args:
             name: the robot.
-            targets: joint → where it should be now.
-            forces: joint → highest force.
-            speeds: joint → how fast it should move now [rad/s or m/s]; at rest if not given.
+            joints: which of its joints (joint,).
+            positions: where each should be now (joint,) [rad or m].
+            forces: its highest force (joint,) [N m or N].
+            speeds: how fast it should move now (joint,) [rad/s or m/s]; at rest if not given.
             gain: which share of an error is mended in one physics step, however many substeps it has.
         """
-        body = self._body(name)
-        joints = [self._joint(body, j) for j in targets]
+        body, count = self._body(name), len(joints)
         pybullet.setJointMotorControlArray(
-            body.number, joints, pybullet.POSITION_CONTROL, targetPositions=list(targets.values()),
-            targetVelocities=[speeds[j] for j in targets] if speeds else [0.0] * len(joints),
-            positionGains=[gain / self._substeps] * len(joints), velocityGains=[1.0] * len(joints),
-            forces=[forces[j] for j in targets], physicsClientId=self.client,
+            body.number, [self._joint(body, j) for j in joints], pybullet.POSITION_CONTROL, targetPositions=positions,
+            targetVelocities=speeds or [0.0] * count, positionGains=[gain / self._substeps] * count,
+            velocityGains=[1.0] * count, forces=forces, physicsClientId=self.client,
         )  # fmt: skip
 
     def inverse(
@@ -254,9 +257,8 @@ class World:
             Positions of all moving joints (joint,).
         """
         body = self._body(name)
-        if body.inertial is not None:  # PyBullet solves in a frame at the base's centre of mass
-            home = frames.compose(self.pose(name), body.inertial)
-            pose = frames.compose(frames.inverse(home), pose)
+        if body.solver is not None:
+            pose = frames.compose(body.solver, pose)
         limits = body.limits
         found = pybullet.calculateInverseKinematics(
             body.number, self._link(body, link), pose[:3], pose[3:],
@@ -307,9 +309,10 @@ class World:
         if part:
             state = pybullet.getLinkState(body.number, self._link(body, part), physicsClientId=self.client)
             return np.array([*state[4], *state[5]])
+        if body.home is not None:
+            return body.home.copy()
         position, quaternion = pybullet.getBasePositionAndOrientation(body.number, self.client)
-        at = np.array([*position, *quaternion])
-        return at if body.inertial is None else frames.compose(at, frames.inverse(body.inertial))
+        return np.array([*position, *quaternion])
 
     def joints(self, name: str) -> Joints:
         """The moving joints of a robot as they are now."""

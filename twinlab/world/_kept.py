@@ -22,7 +22,10 @@ class Body:
     names: tuple[str, ...] = ()  # names of the moving joints
     joint_of: dict[str, int] = field(default_factory=dict)  # name of a moving joint → PyBullet's index
     limits: tuple[tuple[float, float], ...] = ()  # lowest and highest position of each moving joint [rad] or [m]
-    inertial: np.ndarray | None = None  # the base's centre of mass in its link frame
+    home: np.ndarray | None = None  # of a robot, whose base is fixed: where that stands in the world
+    solver: np.ndarray | None = (
+        None  # from the world to the frame in which PyBullet solves a robot's inverse kinematics
+    )
     mass: float | None = None  # of a single rigid body [kg]
 
 
@@ -31,7 +34,7 @@ class Surface:
     """What the world keeps of a moving surface."""
 
     number: int
-    home: np.ndarray
+    home: tuple[tuple[float, ...], tuple[float, ...]]  # position and quaternion
     velocity: tuple[float, ...]
     speed: float
     travel: float

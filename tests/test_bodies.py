@@ -209,7 +209,7 @@ def test_a_box_is_as_high_as_its_size_says():
     with World() as world:
         rooms.build("bodies", "box", position=(0, 0, 0.3), size=(0.4, 0.2, 0.1), yaw=np.pi / 2).build("box", world, ())
         down = [[x, y, 1.0] for x, y in ((0, 0), (0.09, 0.19), (0.19, 0.09))]
-        shares = world.rays(np.array(down), np.array(down) * [1, 1, 0])
+        shares, _ = world.hits(np.array(down), np.array(down) * [1, 1, 0])
         assert shares == pytest.approx([0.65, 0.65, 1])
 
 

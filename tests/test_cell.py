@@ -14,7 +14,7 @@ from twinlab import rooms
 from twinlab.cell import Cell
 from twinlab.episodes import record
 from twinlab.errors import ActionError, CellError, WorldError
-from twinlab.readings import check
+from twinlab.readings import Contract
 
 REPEAT = """
 import hashlib, sys
@@ -42,7 +42,7 @@ def test_an_episode_has_the_same_bytes_in_another_process(small_episode):
 
 def test_readings_keep_their_contract_and_never_hold_truth(blind_cell):
     readings = blind_cell.reset(1)
-    check({**readings, **blind_cell.truth}, blind_cell.variables)
+    Contract(blind_cell.variables).check({**readings, **blind_cell.truth})
     assert {v.role for v in blind_cell.variables if v.name in readings} == {"reading"}
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from twinlab.errors import ReadingsError
-from twinlab.readings import Variable, check
+from twinlab.readings import Contract, Variable
 
 TCP = Variable("tcp", ("tcp_axis",), (4,), "float32", "m m m rad", "vector", labels=("x", "y", "z", "yaw"))
 DEPTH = Variable("depth", ("row", "column"), (2, 3), "float32", "m", "depth")
@@ -18,14 +18,14 @@ def good() -> dict[str, np.ndarray]:
 
 def told(readings: dict[str, np.ndarray], variables=ALL) -> str:
     with pytest.raises(ReadingsError) as caught:
-        check(readings, variables)
+        Contract(variables).check(readings)
     return str(caught.value)
 
 
 def test_readings_as_declared_pass_in_any_order():
-    check(good(), ALL)
-    check(good(), iter(reversed(ALL)))
-    check({}, ())
+    Contract(ALL).check(good())
+    Contract(iter(reversed(ALL))).check(good())
+    Contract(()).check({})
 
 
 def test_a_missing_variable_is_named_beside_what_came():
@@ -60,13 +60,13 @@ def test_a_vector_that_is_not_finite_is_named(bad):
 
 
 def test_depth_may_be_infinite_where_nothing_is_but_never_nan():
-    check({**good(), "depth": np.full((2, 3), np.inf, np.float32)}, ALL)
+    Contract(ALL).check({**good(), "depth": np.full((2, 3), np.inf, np.float32)})
     assert "'depth' holds a value" in told({**good(), "depth": np.full((2, 3), np.nan, np.float32)})
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "int64", "bool", "float32"])
 def test_every_type_of_number_can_be_checked(dtype):
-    check({"one": np.zeros(2, dtype)}, [Variable("one", ("axis",), (2,), dtype, "1", "vector")])
+    Contract([Variable("one", ("axis",), (2,), dtype, "1", "vector")]).check({"one": np.zeros(2, dtype)})
 
 
 def test_a_variable_is_a_reading_unless_it_says_otherwise():

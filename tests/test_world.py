@@ -130,7 +130,7 @@ def test_a_body_that_is_placed_lies_there_at_rest_with_its_new_mass(world):
 
 def test_rays_end_where_they_meet_something(world):
     world.add("block", box(1, 1, 0.5), IDENTITY)
-    shares = world.rays(np.array([[0, 0, 1], [0, 0, 1], [5, 5, 1.0]]), np.array([[0, 0, 0], [1, 0, 1], [5, 5, 0.0]]))
+    shares, _ = world.hits(np.array([[0, 0, 1], [0, 0, 1], [5, 5, 1.0]]), np.array([[0, 0, 0], [1, 0, 1], [5, 5, 0.0]]))
     assert shares == pytest.approx([0.75, 1, 1])
 
 
@@ -257,7 +257,7 @@ def test_a_closed_world_says_so_whatever_is_asked_of_it():
     world = World()
     world.close()
     ray = np.zeros((1, 3))
-    for use in (world.reset, world.step, world.snapshot, lambda: world.rays(ray, ray + 1), lambda: world.pose("x")):
+    for use in (world.reset, world.step, world.snapshot, lambda: world.hits(ray, ray + 1), lambda: world.pose("x")):
         with pytest.raises(WorldError, match="this world is closed"):
             use()
 

@@ -12,7 +12,7 @@ from twinlab.cameras import Mounted
 from twinlab.errors import ActionError, CellError, did_you_mean
 from twinlab.events import Event, Item
 from twinlab.faults import Course
-from twinlab.readings import Readings, Variable, check
+from twinlab.readings import Contract, Readings, Variable
 from twinlab.renderers import Caster, Frame, Hits, View
 from twinlab.scene import SceneSpec
 from twinlab.sensing import Channel, advance, begin, capture, declare, due, show, stream
@@ -116,6 +116,8 @@ class Cell:
             *failing.variables(self._faults),
             _links(moment.snapshot),
         )
+        self._contract = Contract(self.variables)
+        self._truths = frozenset(v.name for v in self.variables if v.role == "truth")
         return self._look(moment)
 
     def step(self, action: Action) -> Readings:
@@ -135,8 +137,9 @@ class Cell:
         values, self._stuck = failing.commands(self._faults, values, self._stuck, self.time)
         for name, body in self._bodies.items():
             self._states[name] = body.command(name, self.world, self._states[name], values, physics.tick)
+        acting = [(name, body) for name, body in self._bodies.items() if type(body).advance is not Body.advance]
         for _ in range(physics.steps):
-            for name, body in self._bodies.items():
+            for name, body in acting:
                 self._states[name], events = body.advance(name, self.world, self._states[name])
                 self._events += events
             self.world.step()
@@ -238,10 +241,9 @@ class Cell:
         self._events += events
         values = {**values, **truth, **failing.truth(self._faults, self.time)}
         values["link_pose"] = moment.snapshot.poses.astype(np.float32)
-        check(values, self.variables)
-        roles = {v.name: v.role for v in self.variables}
-        self.truth: Readings = {name: value for name, value in values.items() if roles[name] == "truth"}
-        self.readings: Readings = {name: value for name, value in values.items() if roles[name] == "reading"}
+        self._contract.check(values)
+        self.truth: Readings = {name: value for name, value in values.items() if name in self._truths}
+        self.readings: Readings = {name: value for name, value in values.items() if name not in self._truths}
         return self.readings
 
     def _limited(self, action: Action) -> np.ndarray:

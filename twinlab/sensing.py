@@ -19,7 +19,7 @@ from twinlab.errors import ReadingsError
 from twinlab.faults import Course
 from twinlab.readings import Readings, Variable
 from twinlab.sensors import Moment, Sensor
-from twinlab.sensors._convert import Conversion, converted
+from twinlab.sensors._convert import Conversion, conversions_of, converted
 
 Sensors = Mapping[str, Sensor]
 Courses = Mapping[str, tuple[Course, ...]]
@@ -173,7 +173,7 @@ def begin(sensors: Sensors, moment: Moment, seed: int, tick: float, faults: Cour
         variables = sensor.variables(name, moment)
         _check_faults(name, variables, faults.get(name, ()))
         streams = Streams(seed, name)
-        conversions = _conversions(sensor, variables, streams("calibration"))
+        conversions = conversions_of(sensor, variables, streams("calibration"))
         told = timed(sensor, faults.get(name, ()))
         timing = stream(seed, f"{own.timing}.timing")
         channel = Channel(own, told, timing, streams, variables, conversions, next=own.taken(0))
@@ -362,45 +362,3 @@ def _arrived(channel: Channel, now: float) -> Channel:
     old = channel.shown[len(came) - slots :] if len(came) < slots else ()
     shown = (*(s._replace(fresh=False) if s.fresh else s for s in old), *came[-slots:])
     return channel._replace(way=way, shown=shown, overdue=overdue)
-
-
-def _conversions(
-    sensor: Sensor, variables: tuple[Variable, ...], rng: np.random.Generator
-) -> tuple[Conversion | None, ...]:
-    """What this episode does to the numbers of each variable."""
-    off = sensor.on("calibration") and (any(sensor.gain_error) or any(sensor.offset_error))
-    cut, coarse = sensor.on("saturation") and any(sensor.saturation), sensor.on("quantisation") and any(sensor.quantum)
-    out: list[Conversion | None] = []
-    for i, v in enumerate(variables):
-        gain = offset = np.empty(0)
-        if off:
-            gain, offset = rng.normal(size=(2, *v.shape))
-            gain = np.ravel(1 + each(sensor.gain_error, variables, i, "gain_error") * gain)
-            offset = np.ravel(each(sensor.offset_error, variables, i, "offset_error") * offset)
-        most = each(sensor.saturation, variables, i, "saturation") if cut else np.zeros(())
-        most = np.where(most > 0, most, np.inf)
-        step = each(sensor.quantum, variables, i, "quantum") if coarse else np.zeros(())
-        most, step = (np.array(np.broadcast_to(one, v.shape[-1:] or 1), float) for one in (most, step))
-        changes = v.dtype.startswith("float") and (off or np.isfinite(most).any() or step.any())
-        out.append(Conversion(gain, offset, most, step) if changes else None)
-    return tuple(out)
-
-
-def each(numbers: tuple[float, ...], variables: tuple[Variable, ...], i: int, key: str) -> np.ndarray:
-    """Of numbers for a sensor those for its variable `i`: one for all, one a variable, or one a component.
-
-    Raises:
-        ReadingsError: there are neither as many nor one.
-    """
-    if len(numbers) == 1:
-        return np.array(numbers[0])
-    if len(variables) > 1 and len(numbers) == len(variables):
-        return np.array(numbers[i])
-    shape = variables[i].shape
-    if len(variables) == 1 and shape and len(numbers) == shape[-1]:
-        return np.array(numbers)
-    wanted = shape[-1] if len(variables) == 1 and shape else len(variables)
-    raise ReadingsError(
-        f"[sensors] {key} of {variables[i].name!r}: came {len(numbers)} numbers; wanted 1 or {wanted}, one for each of "
-        f"{[v.name for v in variables] if len(variables) > 1 else variables[0].labels or shape}"
-    )

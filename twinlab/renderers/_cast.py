@@ -7,7 +7,7 @@ loops take a tenth of that.
 import numba
 import numpy as np
 
-from twinlab.renderers._shaders import DEEPEST
+from twinlab.renderers._lit import DEEPEST
 from twinlab.renderers._solids import Solids
 
 _EDGE = 1e-6  # so far beyond its edges a face is drawn, so that no ray slips through between two [texel]

@@ -10,9 +10,7 @@ from twinlab.renderers import _shaders
 def look(
     back: np.ndarray,
     lens: np.ndarray,
-    light: np.ndarray,
-    shadow: np.ndarray,
-    softness: np.ndarray,
+    sun: np.ndarray,
     world: np.ndarray,
     middle: np.ndarray,
     half: np.ndarray,
@@ -22,14 +20,11 @@ def look(
     Args:
         back: the matrix (4, 4) from the camera's optical frame to the world.
         lens: width, height, fx, fy, cx, cy, as in `Intrinsics` (6,) [px].
-        light: direction, sun, ambient, as in `Light` (5,).
-        shadow: the matrix (4, 4) from the world to column, row and depth of the shadow map.
-        softness: how far shadows are blurred along columns and rows [texel], and how far in front of a surface they
-            are looked up, so that no face shades itself [m] (3,).
+        sun: where the sun stands, a direction (3,) in the world.
         world, middle, half: as in `seen`.
 
     Returns:
-        The shaders' block `Look` (8, 4), float32; the matrices from the visuals' frames to the camera's
+        The shaders' block `Look` (5, 4), float32; the matrices from the visuals' frames to the camera's
         (visual, 3, 4), float32; how far each may be off before it shows, as from `_hidden` (visual,) [m]; the matrix
         from the camera's frame to the picture: column * depth, row * depth, depth (3, 4).
     """
@@ -40,20 +35,15 @@ def look(
             view[i, j] = back[j, i]
             view[i, 3] -= back[j, 3] * back[j, i]
     view[3, 3] = 1
-    block = np.zeros((8, 4), np.float32)
+    block = np.zeros((5, 4), np.float32)
     # Pixel centres are whole numbers in `Intrinsics` and halves in OpenGL.
     block[0] = np.array((2 * fx / wide, 2 * fy / high, (2 * cx + 1) / wide - 1, (2 * cy + 1) / high - 1))
     block[1] = np.array((1 / fx, 1 / fy, -(cx + 0.5) / fx, -(cy + 0.5) / fy))
-    size = np.sqrt(light[0] ** 2 + light[1] ** 2 + light[2] ** 2)
+    size = np.sqrt(sun[0] ** 2 + sun[1] ** 2 + sun[2] ** 2)
     for i in range(3):
-        block[2, i] = (view[i, 0] * light[0] + view[i, 1] * light[1] + view[i, 2] * light[2]) / size * light[3]
-        # The ground sends back about half of what comes from the sky, so what looks down is darker.
-        block[3, i] = view[i, 2] * 0.26 * light[4]
-        for j in range(4):
-            for k in range(4):
-                block[5 + i, j] += shadow[i, k] * back[k, j]
-    block[2, 3], block[3, 3] = softness[2], 0.74 * light[4]
-    block[4] = np.array((fx, fy, softness[0], softness[1]))
+        block[2, i] = (view[i, 0] * sun[0] + view[i, 1] * sun[1] + view[i, 2] * sun[2]) / size
+        block[3, i] = view[i, 2]
+    block[4, 0], block[4, 1] = fx, fy
     matrices, low, high_corners = seen(view, world, middle, half)
     pixels = np.array(((fx, 0.0, cx, 0.0), (0.0, fy, cy, 0.0), (0.0, 0.0, 1.0, 0.0)))
     return block, matrices, _hidden(low, high_corners, pixels, wide, high), pixels

@@ -1,19 +1,15 @@
-"""The shaders of `raster`, in GLSL 4.0.
+"""The shaders of `raster`, in GLSL 3.3.
 
 All pictures are drawn with row 0 first, as in OpenCV: clip space's y runs downwards.
 """
 
-import numpy as np
-
 NEAR, FAR = 0.01, 100.0  # what lies nearer or further is not drawn [m]
-DEEPEST = 65_535  # how the shadow map, of 16 bits, writes that nothing is in the sun's way
 
-# What is the same for all of a picture, as from `look`. Beside the sun stands how far in front of a surface shadows are
-# looked up, beside the focal lengths how far they are blurred.
-_LOOK = "layout(std140) uniform Look { vec4 lens, rays, sun, sky, focal; mat3x4 to_light; };"
+# What is the same for all of a picture, as from `look`: `sun` and `sky` are where the sun and the zenith are.
+_LOOK = "layout(std140) uniform Look { vec4 lens, rays, sun, sky, focal; };"
 
 _PAINT_VERTEX = (
-    """#version 400
+    """#version 330
 uniform sampler2D poses; LOOK
 in vec3 at; in vec3 normal; in vec4 paint; in int which; IN_TEXTURE
 out vec3 upwards; flat out vec3 colour; flat out int number; OUT_TEXTURE
@@ -34,37 +30,15 @@ void main() {
     .replace("LOOK", _LOOK)
 )
 
-SCREEN_VERTEX = """#version 400
-void main() { gl_Position = vec4(gl_VertexID == 2 ? 3 : -1, gl_VertexID == 1 ? 3 : -1, 1, 1); }
-"""
-
-SHRINK_FRAGMENT = """#version 400
-uniform sampler2D fine; uniform int samples;
-layout(location = 0) out vec4 rgb;
-void main() {
-    vec3 sum = vec3(0);
-    for (int i = 0; i < samples * samples; ++i) {
-        vec3 one = texelFetch(fine, ivec2(gl_FragCoord.xy) * samples + ivec2(i % samples, i / samples), 0).rgb;
-        sum += one * one;
-    }
-    rgb = vec4(sqrt(sum / float(samples * samples)), 1);
-}
-"""
-
-# Colours are mixed as their squares, which is close to linear light. The normal of the surface comes from how the
-# inverse depth changes from pixel to pixel: on a plane n·p = d it is (n·ray)/d, for the ray with z = 1. Normals are
-# written as 16 bits in two's complement, beside one more than the visual's number.
-_PAINT_FRAGMENT = """#version 400
-uniform usampler2D shadow; LOOK UNIFORM_TEXTURE
+# The normal of the surface comes from how the inverse depth changes from pixel to pixel: on a plane n·p = d it is
+# (n·ray)/d, for the ray with z = 1. Normals are written as 16 bits in two's complement, beside one more than the
+# visual's number. How far the shaded surface is turned to the sun stands beside its paint; how the two make a colour is
+# told in `_lit.py`.
+_PAINT_FRAGMENT = """#version 330
+LOOK UNIFORM_TEXTURE
 in vec3 upwards; flat in vec3 colour; flat in int number; FROM_TEXTURE
-layout(location = 0) out vec4 rgb; layout(location = 1) out float closeness; layout(location = 2) out uvec2 surface;
-const vec2 disc[TAPS + 1] = vec2[TAPS + 1](DISC);
-float passed(vec2 at, uint deep) {
-    vec2 corner = floor(at + 0.5), part = at + 0.5 - corner;
-    vec4 free = vec4(lessThanEqual(uvec4(deep), textureGather(shadow, corner / textureSize(shadow, 0))));
-    vec2 line = mix(free.wx, free.zy, part.x);
-    return mix(line.x, line.y, part.y);
-}
+layout(location = 0) out vec4 paint; layout(location = 1) out float closeness; layout(location = 2) out uvec2 surface;
+layout(location = 3) out float zenith;
 void main() {
     closeness = gl_FragCoord.w;
     vec2 ray = gl_FragCoord.xy * rays.xy + rays.zw;
@@ -72,21 +46,10 @@ void main() {
     ivec3 normal = ivec3(-32767 * normalize(vec3(slope, gl_FragCoord.w - dot(slope, ray))));
     surface = uvec2(normal.xz & 65535) | uvec2(normal.y, number + 1) << 16;
     vec3 up = normalize(upwards);
-    float lit = 1;
-    if (TAPS > 0) {
-        vec3 place = vec4(vec3(ray, 1) / gl_FragCoord.w + sun.w * up, 1) * to_light;
-        vec3 middle = vec3(textureSize(shadow, 0), 1) / 2;
-        if (all(lessThan(abs(place - middle), middle))) {
-            lit = 0;
-            uint deep = uint(place.z * DEEPEST);
-            for (int i = 0; i < TAPS; ++i) lit += passed(place.xy + disc[i] * focal.zw, deep);
-            lit /= float(max(TAPS, 1));
-        }
-    }
-    float light = dot(sky, vec4(up, 1)) + lit * max(dot(sun.xyz, up), 0);
-    rgb = vec4(colour TEXEL * sqrt(light), 1);
+    paint = vec4(colour TEXEL, dot(sun.xyz, up));
+    zenith = dot(sky.xyz, up) * 0.5 + 0.5;
 }
-""".replace("DEEPEST", f"{DEEPEST}").replace("LOOK", _LOOK)
+""".replace("LOOK", _LOOK)
 
 # What textures add: `on` is how often the picture goes into the place from its corner, `tile` its first texel, columns
 # and rows. All pictures lie in one row that is broken into lines of TEXELS, so they need not fit together.
@@ -106,21 +69,9 @@ vec3 texel() {
 }
 
 
-def paint(taps: int, textured: bool) -> tuple[str, str]:
-    """The vertex and the fragment shader that draw a scene.
-
-    Args:
-        taps: so many looks at the shadow map, spread evenly over a disc (Vogel 1979); up to four are on a ring whose
-            mean square distance from the middle is that of a disc.
-        textured: whether some visuals have a texture.
-    """
-    number = np.arange(taps + 1)
-    if taps > 4:
-        radius, angle = np.sqrt((number + 0.5) / taps), number * np.pi * (3 - np.sqrt(5))
-    else:
-        radius, angle = np.full(taps + 1, np.sqrt(0.5)), number * 2 * np.pi / max(taps, 1)
-    disc = ", ".join(f"vec2({r * np.cos(a):.4f}, {r * np.sin(a):.4f})" for r, a in zip(radius, angle, strict=True))
-    vertex, fragment = _PAINT_VERTEX, _PAINT_FRAGMENT.replace("TAPS", str(taps)).replace("DISC", disc)
+def paint(textured: bool) -> tuple[str, str]:
+    """The vertex and the fragment shader that draw a scene, of which some visuals may have a texture."""
+    vertex, fragment = _PAINT_VERTEX, _PAINT_FRAGMENT
     for word, code in _TEXTURE.items():
         vertex, fragment = (shader.replace(word, code if textured else "") for shader in (vertex, fragment))
     return vertex, fragment

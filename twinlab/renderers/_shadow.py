@@ -1,54 +1,59 @@
 """The shadow map of `raster`: how far the sun's light gets."""
 
-import moderngl
 import numba
 import numpy as np
 
 from twinlab import frames
+from twinlab.frames import Intrinsics
 from twinlab.renderers._cast import cast
+from twinlab.renderers._lit import Shade
 from twinlab.renderers._look import seen
 from twinlab.renderers._stage import Stage
 from twinlab.snapshot import Light, Snapshot
+
+OPEN = Shade(np.empty((0, 0), np.uint16), np.zeros((3, 4)), (1.0, 1.0, 0.0, 0.0), 0.0, np.zeros((1, 2)))
+"""The sun's light gets everywhere."""
 
 
 class Shadow:
     """A depth picture seen from the sun, drawn once for all cameras that see the same snapshot.
 
     Args:
-        context: OpenGL's.
         size: its edge [texel].
         reach: what is further than this from the world's origin is left out [m].
         softness: how far the edge of a shadow is blurred to each side [m].
-
-    Attributes:
-        texture: the picture.
-        texture_from_world: the matrix (4, 4) that leads to column and row [texel], and depth in 0–1.
-        blur: how far shadows are blurred along columns and rows [texel], and how far in front of a surface they are
-            looked up, so that no face shades itself [m] (3,).
+        taps: how many places are looked at for each pixel.
     """
 
-    def __init__(self, context: moderngl.Context, size: int, reach: float, softness: float) -> None:
-        self._reach, self._softness = reach, softness
-        self._picture = np.empty((size, size), np.uint16)
-        self.texture = context.texture((size, size), 1, dtype="u2")
-        self.texture.filter = (moderngl.NEAREST, moderngl.NEAREST)
+    def __init__(self, size: int, reach: float, softness: float, taps: int) -> None:
+        self._reach, self._softness, self._disc = reach, softness, _disc(taps)
+        self._map = np.empty((size, size), np.uint16)
         self._drawn: Snapshot | None = None
         self._sun: tuple[Light | None, np.ndarray] = None, np.eye(4)
-        self.texture_from_world, self.blur = np.eye(4), np.zeros(3)
+        self._from_world, self._room, self._taps = np.eye(4), 0.0, self._disc
 
-    def cast(self, stage: Stage) -> None:
-        """Draw the map, unless it is of this snapshot already."""
-        if self._drawn is stage.snapshot:
-            return
+    def shade(self, stage: Stage, camera: Intrinsics, back: np.ndarray) -> Shade:
+        """The shade in a picture of what is on the stage.
+
+        Args:
+            stage: where what throws shadows was placed.
+            camera: whose picture it is.
+            back: the matrix (4, 4) from its optical frame to the world.
+        """
+        if self._drawn is not stage.snapshot:
+            self._cast(stage)
+        lens = (camera.fx, camera.fy, camera.cx, camera.cy)
+        return Shade(self._map, (self._from_world @ back)[:3], lens, self._room, self._taps)
+
+    def _cast(self, stage: Stage) -> None:
         assert stage.snapshot is not None  # it was placed
         light = self._light(stage.snapshot.light)
-        size = len(self._picture)
-        self.texture_from_world, extent, within = _fitted(light, size, stage.world, *stage.boxes, self._reach)
-        room = extent.max() / size + self._softness
-        self.blur = np.array((*(self._softness * size / extent), room))
+        size = len(self._map)
+        texture, extent, within = _fitted(light, size, stage.world, *stage.boxes, self._reach)
+        self._room = float(extent.max() / size + self._softness)
         # What is shaded lies further off than that.
-        cast(stage.solids, stage.world, within, room, self.texture_from_world, stage.places, self._picture)
-        self.texture.write(self._picture)
+        cast(stage.solids, stage.world, within, self._room, texture, stage.places, self._map)
+        self._from_world, self._taps = texture, self._disc * self._softness * size / extent
         self._drawn = stage.snapshot
 
     def _light(self, light: Light) -> np.ndarray:
@@ -58,9 +63,18 @@ class Shadow:
             self._sun = light, frames.matrix(frames.inverse(frames.look_at((x, y, z), (0, 0, 0))))
         return self._sun[1]
 
-    def release(self) -> None:
-        """Give back what OpenGL holds."""
-        self.texture.release()
+
+def _disc(taps: int) -> np.ndarray:
+    """Places spread evenly over a disc of radius 1 (Vogel 1979), columns and rows (tap, 2).
+
+    Up to four are on a ring whose mean square distance from the middle is that of a disc.
+    """
+    number = np.arange(taps)
+    if taps > 4:
+        radius, angle = np.sqrt((number + 0.5) / taps), number * np.pi * (3 - np.sqrt(5))
+    else:
+        radius, angle = np.full(taps, np.sqrt(0.5)), number * 2 * np.pi / taps
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
 
 
 @numba.njit(cache=True, nogil=True)

@@ -85,7 +85,7 @@ class Stage:
         self._matrices.write(matrices)
         self._matrices.use(0)
         if self._pictures is not None:
-            self._pictures.use(2)
+            self._pictures.use(1)
         self._faces.write(rows)
         self._array.render(vertices=rows.size)
 

@@ -4,10 +4,11 @@ import functools
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import moderngl
+import numba
 import numpy as np
 
 from twinlab import frames
@@ -15,13 +16,13 @@ from twinlab.errors import RendererError
 from twinlab.frames import Intrinsics
 from twinlab.renderers import Frame, _shaders, check
 from twinlab.renderers._look import look
-from twinlab.renderers._shadow import Shadow
+from twinlab.renderers._shadow import OPEN, Shadow
 from twinlab.renderers._sheet import Sheet
 from twinlab.renderers._stage import Stage
 from twinlab.snapshot import Snapshot
 
 _SIZES = 8  # picture sizes for which a view keeps its framebuffers
-_UNSHADED = np.eye(4), np.zeros(3)  # where the shadow map is, if there is none
+_TAPS, _FINE_TAPS = 3, 16  # looks at the shadow map for each pixel, more of them for people's eyes
 _Result = TypeVar("_Result")
 
 
@@ -110,7 +111,7 @@ class _Driver:
         """A program, compiled once for all views; call it within `run`."""
         if (vertex, fragment) not in self._programs:
             compiled = self.context.program(vertex_shader=vertex, fragment_shader=fragment)
-            for place, sampler in enumerate(("poses", "shadow", "pictures")):
+            for place, sampler in enumerate(("poses", "pictures")):
                 if sampler in compiled:
                     compiled[sampler] = place
             self._programs[vertex, fragment] = compiled
@@ -135,10 +136,10 @@ def _driver() -> _Driver:
 def _context() -> moderngl.Context:
     backend: dict[str, Any] = {"backend": "egl"}
     try:
-        return moderngl.create_context(require=400, standalone=True, **backend)
+        return moderngl.create_context(require=330, standalone=True, **backend)
     except Exception as told:  # moderngl and glcontext raise bare ones
         raise RendererError(
-            f"no OpenGL 4.0 without a screen (EGL) on this machine: {told}; "
+            f"no OpenGL 3.3 without a screen (EGL) on this machine: {told}; "
             "on Debian and Ubuntu install it: apt install libegl1 libgl1"
         ) from told
 
@@ -148,30 +149,30 @@ class _Easel:
 
     def __init__(self, settings: Raster, driver: _Driver) -> None:
         self._settings, self._driver, self._context = settings, driver, driver.context
-        self._shrink = self._context.vertex_array(driver.program(_shaders.SCREEN_VERTEX, _shaders.SHRINK_FRAGMENT), [])
-        self._look = self._context.buffer(reserve=128, dynamic=True)  # of `look`, 32 times float32
+        self._look = self._context.buffer(reserve=80, dynamic=True)  # of `look`, 20 times float32
+        self._spur = self._context.framebuffer([self._context.renderbuffer((1, 1))])
         self._sheets: dict[tuple[int, int], Sheet] = {}
         self._background = np.round(np.clip(settings.background, 0, 1) * np.array(255.0)).astype(np.uint8)
         self._stage: Stage | None = None
         self._shadow: Shadow | None = None
         if settings.shadows:
-            reach = (settings.shadow_reach, settings.softness)
-            self._shadow = Shadow(self._context, settings.shadow_size, *reach)
+            taps = _TAPS if settings.samples == 1 else _FINE_TAPS
+            self._shadow = Shadow(settings.shadow_size, settings.shadow_reach, settings.softness, taps)
 
     def draw(self, snapshot: Snapshot, camera: Intrinsics, pose: np.ndarray) -> Frame:
         """The picture; called by `RasterView.render`."""
         stage = self._staged(snapshot) if snapshot.visuals else None
-        if stage is not None and self._shadow is not None:
-            self._shadow.cast(stage)
-        sheet = self._sheet(camera.width, camera.height)
-        self._pass(sheet, stage, camera, pose)
-        if self._settings.samples > 1:
-            self._refine(sheet, stage, camera, pose)
-        return sheet.frame(stage.bodies if stage is not None else np.array([-1], np.int16), self._background)
+        frame = self._pass(stage, camera, pose)
+        if self._settings.samples == 1:
+            return frame
+        n = self._settings.samples
+        lens = ((c + 0.5) * n - 0.5 for c in (camera.cx, camera.cy))
+        fine = Intrinsics(camera.width * n, camera.height * n, camera.fx * n, camera.fy * n, *lens)
+        return replace(frame, rgb=_mean(self._pass(stage, fine, pose).rgb, n))
 
     def release(self) -> None:
         """Free everything."""
-        for held in (*self._sheets.values(), self._stage, self._shadow, self._shrink, self._look):
+        for held in (*self._sheets.values(), self._stage, self._look, self._spur):
             if held is not None:
                 held.release()
 
@@ -179,48 +180,28 @@ class _Easel:
         if self._stage is None or self._stage.visuals is not snapshot.visuals:
             if self._stage is not None:
                 self._stage.release()
-            taps = 0 if not self._settings.shadows else 3 if self._settings.samples == 1 else 16
             textured = any(visual.texture is not None for visual in snapshot.visuals)
-            self._paint = self._driver.program(*_shaders.paint(taps, textured))
+            self._paint = self._driver.program(*_shaders.paint(textured))
             self._stage = Stage(self._context, snapshot.visuals, self._paint)
         self._stage.place(snapshot)
         return self._stage
 
-    def _pass(
-        self,
-        sheet: Sheet,
-        stage: Stage | None,
-        camera: Intrinsics,
-        pose: np.ndarray,
-        background: tuple[float, float, float] | None = None,
-    ) -> None:
-        """Fill a sheet with all that a camera sees, before a colour in 0–1 if one is given."""
-        sheet.clear(background)
+    def _pass(self, stage: Stage | None, camera: Intrinsics, pose: np.ndarray) -> Frame:
+        """All that a camera sees."""
+        sheet = self._sheet(camera.width, camera.height)
+        sheet.clear()
         if stage is None or stage.snapshot is None:
-            return
+            return sheet.frame(np.array([-1], np.int16), (0.0, 0.0), OPEN, self._background)
         back, light, c = frames.matrix(pose), stage.snapshot.light, camera
         lens = np.array((c.width, c.height, c.fx, c.fy, c.cx, c.cy), float)
-        lamp = np.array((*light.direction, light.sun, light.ambient), float)
-        shade = _UNSHADED if self._shadow is None else (self._shadow.texture_from_world, self._shadow.blur)
-        block, matrices, hidden, pixels = look(back, lens, lamp, *shade, stage.world, *stage.boxes)
+        sun = np.array(light.direction, float)
+        block, matrices, hidden, pixels = look(back, lens, sun, stage.world, *stage.boxes)
         self._look.write(block)
         self._look.bind_to_uniform_block(0)
-        if self._shadow is not None:
-            self._shadow.texture.use(1)
         stage.draw(matrices, pixels, back[:3, 3].copy(), (c.width, c.height), hidden)
-
-    def _refine(self, sheet: Sheet, stage: Stage | None, camera: Intrinsics, pose: np.ndarray) -> None:
-        """Put the mean of a larger picture's colours in the place of a sheet's own."""
-        n = self._settings.samples
-        lens = ((c + 0.5) * n - 0.5 for c in (camera.cx, camera.cy))
-        fine = Intrinsics(camera.width * n, camera.height * n, camera.fx * n, camera.fy * n, *lens)
-        large = self._sheet(fine.width, fine.height)
-        self._pass(large, stage, fine, pose, self._settings.background)
-        sheet.painting.use()
-        large.colours.use(0)
-        self._shrink.program["fine"] = 0
-        self._shrink.program["samples"] = n
-        self._shrink.render(vertices=3)
+        self._spur.clear()  # to turn to another framebuffer makes OpenGL begin; what follows goes on beside it
+        shade = OPEN if self._shadow is None else self._shadow.shade(stage, camera, back)
+        return sheet.frame(stage.bodies, (float(light.sun), float(light.ambient)), shade, self._background)
 
     def _sheet(self, width: int, height: int) -> Sheet:
         limit = self._context.info["GL_MAX_TEXTURE_SIZE"]
@@ -234,3 +215,17 @@ class _Easel:
         if len(self._sheets) > _SIZES:
             self._sheets.pop(next(iter(self._sheets))).release()
         return sheet
+
+
+@numba.njit(cache=True, nogil=True)
+def _mean(rgb: np.ndarray, n: int) -> np.ndarray:
+    """A picture (n * height, n * width, 3) made smaller, uint8 (height, width, 3): the mean of the squares."""
+    out = np.empty((rgb.shape[0] // n, rgb.shape[1] // n, 3), np.uint8)
+    for v in range(out.shape[0]):
+        for u in range(out.shape[1]):
+            for i in range(3):
+                sum_ = 0.0
+                for k in range(n * n):
+                    sum_ += float(rgb[v * n + k // n, u * n + k % n, i]) ** 2
+                out[v, u, i] = np.uint8(np.sqrt(sum_ / (n * n)) + 0.5)
+    return out

@@ -55,7 +55,7 @@ class BreakBeam(Sensor):
 
     def read(self, name: str, moment: Moment, state: State | None) -> tuple[Readings, State | None]:
         """Whether a ray from sender to receiver meets anything."""
-        met = moment.world.rays(np.array([self.start]), np.array([self.end])) < 1
+        met = moment.world.hits(np.array([self.start]), np.array([self.end]))[0] < 1
         return {name: met[0].reshape(())}, state
 
     def measure(
@@ -77,4 +77,4 @@ class BreakBeam(Sensor):
     def _light(self, moment: Moment) -> float:
         """The share of the beam that gets through."""
         aside = self.diameter / 2 * disc() @ across(np.subtract(self.end, self.start))
-        return float((moment.world.rays(aside + self.start, aside + self.end) == 1).mean())
+        return float((moment.world.hits(aside + self.start, aside + self.end)[0] == 1).mean())

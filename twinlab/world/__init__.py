@@ -117,6 +117,7 @@ class World:
         )
         body = self._register(name, number, ())
         body.mass = mass
+        self._stand(name)
         pybullet.changeDynamics(
             number, -1, lateralFriction=friction, rollingFriction=rolling, physicsClientId=self.client
         )
@@ -142,19 +143,16 @@ class World:
             number = pybullet.loadURDF(str(path), pose[:3], pose[3:], useFixedBase=True, physicsClientId=self.client)
         except pybullet.error as told:
             raise MeshError(f"{name}: PyBullet cannot load {str(file)!r} ({told}); are all its meshes there?") from told
-        infos = [
-            pybullet.getJointInfo(number, j, self.client) for j in range(pybullet.getNumJoints(number, self.client))
-        ]
+        count = pybullet.getNumJoints(number, self.client)
+        infos = [pybullet.getJointInfo(number, j, self.client) for j in range(count)]
         body = self._register(name, number, tuple(i[12].decode() for i in infos))
-        moving = [i for i in infos if i[2] != pybullet.JOINT_FIXED]
-        body.joints, body.names = tuple(i[0] for i in moving), tuple(i[1].decode() for i in moving)
-        body.joint_of, body.limits = dict(zip(body.names, body.joints, strict=True)), tuple(i[8:10] for i in moving)
+        body.moves([i for i in infos if i[2] != pybullet.JOINT_FIXED])
         info = pybullet.getDynamicsInfo(number, -1, self.client)
         body.home = np.concatenate([pose[:3], pose[3:] / np.linalg.norm(pose[3:])])
         # PyBullet solves in a frame at the base's centre of mass.
         body.solver = frames.inverse(frames.compose(body.home, np.array([*info[3], *info[4]])))
         self._robots += [body] if body.joints else []
-        for j in range(len(infos)):
+        for j in range(count):
             pybullet.enableJointForceTorqueSensor(number, j, True, self.client)
         self._visuals += tuple(visuals(number, body.index, body.first, faces, self.client))
 
@@ -163,7 +161,7 @@ class World:
         body = self._body(name)
         for link in links:
             pybullet.changeDynamics(
-                body.number, self._link(body, link), lateralFriction=friction, spinningFriction=rolling,
+                body.number, body.link(link), lateralFriction=friction, spinningFriction=rolling,
                 physicsClientId=self.client,
             )  # fmt: skip
 
@@ -202,17 +200,18 @@ class World:
 
     def place(self, name: str, pose: np.ndarray, mass: float | None = None) -> None:
         """Put a body at a pose (7,) at rest, and give it another mass [kg] if one is given."""
-        number = self._body(name).number
+        body = self._body(name)
         if mass is not None:
             self._weigh(name, mass)
-        pybullet.resetBasePositionAndOrientation(number, pose[:3], pose[3:], self.client)
-        pybullet.resetBaseVelocity(number, (0, 0, 0), (0, 0, 0), self.client)
+        pybullet.resetBasePositionAndOrientation(body.number, pose[:3], pose[3:], self.client)
+        pybullet.resetBaseVelocity(body.number, (0, 0, 0), (0, 0, 0), self.client)
+        self._stand(name)
 
     def set_joints(self, name: str, positions: Mapping[str, float]) -> None:
         """Put joints at positions at once, at rest; for building, not for control."""
         body = self._body(name)
         for joint, value in positions.items():
-            pybullet.resetJointState(body.number, self._joint(body, joint), value, 0.0, self.client)
+            pybullet.resetJointState(body.number, body.joint(joint), value, 0.0, self.client)
         self._follow(body)
 
     def drive(
@@ -236,7 +235,7 @@ class World:
         """
         body, count = self._body(name), len(joints)
         pybullet.setJointMotorControlArray(
-            body.number, [self._joint(body, j) for j in joints], pybullet.POSITION_CONTROL, targetPositions=positions,
+            body.number, [body.joint(j) for j in joints], pybullet.POSITION_CONTROL, targetPositions=positions,
             targetVelocities=speeds or [0.0] * count, positionGains=[gain / self._substeps] * count,
             velocityGains=[1.0] * count, forces=forces, physicsClientId=self.client,
         )  # fmt: skip
@@ -261,7 +260,7 @@ class World:
             pose = frames.compose(body.solver, pose)
         limits = body.limits
         found = pybullet.calculateInverseKinematics(
-            body.number, self._link(body, link), pose[:3], pose[3:],
+            body.number, body.link(link), pose[:3], pose[3:],
             lowerLimits=[low for low, _ in limits], upperLimits=[high for _, high in limits],
             jointRanges=[high - low for low, high in limits],
             restPoses=[rest.get(joint, at) for joint, at in zip(body.names, near, strict=True)],
@@ -288,6 +287,8 @@ class World:
             if self._bodies[name].mass != mass:
                 self._weigh(name, mass)
         pybullet.restoreState(stateId=saved.number, physicsClientId=self.client)
+        for name in self._bodies:
+            self._stand(name)
         for body in self._robots:
             self._follow(body)
         for name, (velocity, travel) in saved.surfaces.items():
@@ -307,7 +308,7 @@ class World:
         name, _, part = link.partition("/")
         body = self._body(name)
         if part:
-            state = pybullet.getLinkState(body.number, self._link(body, part), physicsClientId=self.client)
+            state = pybullet.getLinkState(body.number, body.link(part), physicsClientId=self.client)
             return np.array([*state[4], *state[5]])
         if body.home is not None:
             return body.home.copy()
@@ -325,7 +326,7 @@ class World:
         """Force [N] and torque [N m] (6,) that a link's joint carries, in the link's own frame."""
         name, _, part = link.partition("/")
         body = self._body(name)
-        return np.array(pybullet.getJointState(body.number, self._link(body, part), self.client)[2])
+        return np.array(pybullet.getJointState(body.number, body.link(part), self.client)[2])
 
     def contacts(self, name: str) -> Contacts:
         """What touches a body now; contacts between its own links are left out."""
@@ -336,7 +337,7 @@ class World:
         """Linear [m/s] and angular [rad/s] velocity (6,) of a body's or link's frame, in the world's axes."""
         name, _, part = link.partition("/")
         body = self._body(name)
-        return speed(body.number, self._link(body, part) if part else -1, self.client)
+        return speed(body.number, body.link(part) if part else -1, self.client)
 
     def hits(self, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
         """What rays from (ray, 3) to (ray, 3) [m] first hit: at which share of their length (1 for nothing), and whom.
@@ -347,10 +348,6 @@ class World:
         found = pybullet.rayTestBatch(starts, ends, physicsClientId=self.client)
         by_number = {b.number: n for n, b in self._bodies.items()} | {-1: ""}
         return np.array([hit[2] for hit in found]), tuple(by_number[hit[0]] for hit in found)
-
-    def rays(self, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
-        """Where rays from (ray, 3) to (ray, 3) [m] first hit, as a share of their length; 1 where nothing is hit."""
-        return self.hits(starts, ends)[0]
 
     def snapshot(self) -> Snapshot:
         """All poses, joints and visuals at this instant."""
@@ -378,6 +375,13 @@ class World:
         """
         pybullet.getLinkState(body.number, 0, computeForwardKinematics=True, physicsClientId=self.client)
 
+    def _stand(self, name: str) -> None:
+        """Keep where a single rigid body stands that cannot move by itself, as this is asked for at every tick."""
+        body = self._bodies[name]
+        if body.mass is not None:
+            body.home = None
+            body.home = None if body.mass else self.pose(name)
+
     def _weigh(self, name: str, mass: float) -> None:
         body = self._body(name)
         pybullet.changeDynamics(body.number, -1, mass=mass, physicsClientId=self.client)
@@ -386,12 +390,6 @@ class World:
     def _body(self, name: str) -> Body:
         self._check_open()
         return self._bodies[known("body", name, self._bodies)]
-
-    def _link(self, body: Body, link: str) -> int:
-        return body.links.index(known("link", link, body.links))
-
-    def _joint(self, body: Body, joint: str) -> int:
-        return body.joint_of[known("joint", joint, body.joint_of)]
 
     def _register(self, name: str, number: int, links: tuple[str, ...]) -> Body:
         if name in self._bodies:

@@ -28,6 +28,19 @@ class Body:
     )
     mass: float | None = None  # of a single rigid body [kg]
 
+    def moves(self, infos: Sequence[Any]) -> None:
+        """Take the moving joints from what PyBullet says of them."""
+        self.joints, self.names = tuple(i[0] for i in infos), tuple(i[1].decode() for i in infos)
+        self.joint_of, self.limits = dict(zip(self.names, self.joints, strict=True)), tuple(i[8:10] for i in infos)
+
+    def link(self, name: str) -> int:
+        """PyBullet's index of a link."""
+        return self.links.index(known("link", name, self.links))
+
+    def joint(self, name: str) -> int:
+        """PyBullet's index of a moving joint."""
+        return self.joint_of[known("joint", name, self.joint_of)]
+
 
 @dataclass
 class Surface:

@@ -29,6 +29,7 @@ from twinlab.cell import Cell
 from twinlab.episodes import record
 from twinlab.renderers.raster import RasterView
 from twinlab.scene import SceneSpec, read_scene
+from twinlab.sensors import Moment
 from twinlab.store import EpisodeStore
 from twinlab.world import World
 
@@ -90,7 +91,7 @@ def places(spec: SceneSpec) -> list[tuple[Any, str, str]]:
     steady = {type(s) for s in spec.sensors.values() if "advance" in type(s).__dict__}
     return [
         *((World, name, "physics") for name in ("step", "inverse", "drive", "reset", "load", "add")),
-        (RasterView, "render", "rendering"),
+        *((owner, name, "rendering") for owner, name in ((RasterView, "begin"), (Moment, "picture"))),
         *((kind, "measure", "noise") for kind in noisy),
         *((kind, "advance", "noise") for kind in steady),
         (sensing, "converted", "noise"),

@@ -58,7 +58,7 @@ def shots(
     draw, out = Draws(seed), []
     with World() as world:
         for _ in range(count):
-            now = Moment(world, {"overhead": seen}, lambda: still, lambda *_: frame, None, taken)
+            now = Moment(world, {"overhead": seen}, lambda: still, lambda *_: lambda: frame, None, taken)
             clean, state = sensor.read("eye", now, None)
             out.append(sensor.measure("eye", now, clean, state, draw)[0]["eye"])
     return np.stack(out)

@@ -55,7 +55,7 @@ def shots(frame: Frame, rgb: Rgb, count: int = 1, seed: int = 0, camera: Mounted
     still = Snapshot(0.0, ("a",), ("a",), frames.IDENTITY[None], (Visual(0, 0, None, frames.IDENTITY, (0, 0, 0)),), {})
     with World() as world:
         for _ in range(count):
-            now = Moment(world, {"overhead": camera}, lambda: still, lambda *_: frame, None)
+            now = Moment(world, {"overhead": camera}, lambda: still, lambda *_: lambda: frame, None)
             clean, state = rgb.read("eye", now, state)
             value, state = rgb.measure("eye", now, clean, state, draw)
             out.append(value["eye"])
@@ -184,7 +184,7 @@ def moving(rgb: Rgb, speed: tuple[float, float], camera: Camera, span: float = 0
                 world,
                 {"overhead": seen},
                 lambda now=now: now,
-                lambda snapshot, mount, _: view.render(snapshot, mount.lens, mount.pose(snapshot)),
+                lambda snapshot, mount, _: view.begin(snapshot, mount.lens, mount.pose(snapshot)),
                 None,
             )
             clean, state = rgb.read("eye", moment, state)

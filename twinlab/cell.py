@@ -1,6 +1,6 @@
 """`Cell`: a spec brought to life. It never knows a policy."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -203,13 +203,13 @@ class Cell:
         cameras, faults = self._cameras, self._faults
         if faults:
             cameras = {name: failing.mount(faults, name, camera, self.time) for name, camera in cameras.items()}
-        return Moment(self.world, cameras, self.snapshot, self._picture, self._cast)
+        return Moment(self.world, cameras, self.snapshot, self._begin, self._cast)
 
-    def _picture(self, snapshot: Snapshot, camera: Mounted, name: str) -> Frame:
+    def _begin(self, snapshot: Snapshot, camera: Mounted, name: str) -> Callable[[], Frame]:
         if self._view is None:
             self._view = renderers.open_view(self.spec.renderer)
-        seen = self._view.render(snapshot, camera.lens, camera.pose(snapshot))
-        return failing.frame(self._faults, name, seen, snapshot.time)
+        seen = self._view.begin(snapshot, camera.lens, camera.pose(snapshot))
+        return lambda: failing.frame(self._faults, name, seen(), snapshot.time)
 
     def _cast(self, snapshot: Snapshot, starts: np.ndarray, directions: np.ndarray) -> Hits:
         if self._caster is None:

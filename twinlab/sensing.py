@@ -211,12 +211,14 @@ def capture(sensors: Sensors, channels: Mapping[str, Channel], moment: Moment, f
     """
     out = dict(channels)
     moment.taken = _Taken(out)
-    for name, sensor in sensors.items():
-        channel = out[name]
-        if channel.next <= moment.world.steps:
-            delay, lost = _travel(sensor, channel)
-            active = tuple(f for f in faults.get(name, ()) if f.level(moment.time) > 0)
-            out[name] = _sampled(name, sensor, channel, moment, delay, active, lost, 1)
+    now = {name: sensor for name, sensor in sensors.items() if out[name].next <= moment.world.steps}
+    for sensor in now.values():
+        if camera := sensor.sees():  # all are drawn before the first is read
+            moment.begin(camera)
+    for name, sensor in now.items():
+        delay, lost = _travel(sensor, out[name])
+        active = tuple(f for f in faults.get(name, ()) if f.level(moment.time) > 0)
+        out[name] = _sampled(name, sensor, out[name], moment, delay, active, lost, 1)
     return out
 
 

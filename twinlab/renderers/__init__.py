@@ -6,6 +6,7 @@ A renderer that keeps `Caster` too also says what single rays meet, for lidars a
 import functools
 import math
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -57,6 +58,13 @@ class View(Protocol):
 
     def render(self, snapshot: Snapshot, camera: Intrinsics, pose: np.ndarray) -> Frame:
         """The picture of a camera whose optical frame stands at `pose` (7,) in the world."""
+        ...
+
+    def begin(self, snapshot: Snapshot, camera: Intrinsics, pose: np.ndarray) -> Callable[[], Frame]:
+        """Begin a picture, as `render` would give it; call what comes back to have it.
+
+        Where OpenGL works beside Python, others can be begun or something else be done meanwhile.
+        """
         ...
 
     def close(self) -> None:

@@ -18,9 +18,14 @@ class Sheet:
     and how far it is turned to the sun in four times 8 bits, how far upwards in 8, the inverse depth in 32, and in two
     times 32 the normal and one more than the visual's number, 16 bits each. Zeros stand for nothing, so that one
     clearing does for all: each that leads to another framebuffer makes OpenGL finish what it has begun.
+
+    Attributes:
+        size: width and height [px].
+        framebuffer: OpenGL's.
     """
 
     def __init__(self, context: moderngl.Context, width: int, height: int) -> None:
+        self.size = width, height
         kinds = ((4, "f1"), (1, "f4"), (2, "u4"), (1, "f1"))
         parts = [context.texture((width, height), channels, dtype=kind) for channels, kind in kinds]
         hidden = context.depth_renderbuffer((width, height))

@@ -15,6 +15,7 @@ from twinlab import frames
 from twinlab.errors import RendererError
 from twinlab.frames import Intrinsics
 from twinlab.renderers import Frame, _shaders, check
+from twinlab.renderers._lit import Shade
 from twinlab.renderers._look import look
 from twinlab.renderers._shadow import OPEN, Shadow
 from twinlab.renderers._sheet import Sheet
@@ -77,10 +78,18 @@ class RasterView:
         Raises:
             RendererError: the view is closed, a pose is not finite, or the picture is too large.
         """
+        return self.begin(snapshot, camera, pose)()
+
+    def begin(self, snapshot: Snapshot, camera: Intrinsics, pose: np.ndarray) -> Callable[[], Frame]:
+        """Begin a picture, as `render` would give it; call what comes back, before `close`, to have it.
+
+        Raises:
+            RendererError: the view is closed, a pose is not finite, or the picture is too large.
+        """
         if self._easel is None:
             raise RendererError("this raster view is closed; open another one: Raster().open()")
         check(snapshot, pose)
-        return self._driver.run(self._easel.draw, snapshot, camera, pose)
+        return functools.partial(self._driver.run, self._driver.run(self._easel.draw, snapshot, camera, pose))
 
     def close(self) -> None:
         """Give back all that OpenGL holds for this view; calling it twice does no harm."""
@@ -150,8 +159,10 @@ class _Easel:
     def __init__(self, settings: Raster, driver: _Driver) -> None:
         self._settings, self._driver, self._context = settings, driver, driver.context
         self._look = self._context.buffer(reserve=80, dynamic=True)  # of `look`, 20 times float32
-        self._spur = self._context.framebuffer([self._context.renderbuffer((1, 1))])
-        self._sheets: dict[tuple[int, int], Sheet] = {}
+        self._dot = self._context.renderbuffer((1, 1))
+        self._spur = self._context.framebuffer([self._dot])
+        self._sheets: list[Sheet] = []  # that are free, the one last used last
+        self._begun: list[_Begun] = []
         self._background = np.round(np.clip(settings.background, 0, 1) * np.array(255.0)).astype(np.uint8)
         self._stage: Stage | None = None
         self._shadow: Shadow | None = None
@@ -159,20 +170,22 @@ class _Easel:
             taps = _TAPS if settings.samples == 1 else _FINE_TAPS
             self._shadow = Shadow(settings.shadow_size, settings.shadow_reach, settings.softness, taps)
 
-    def draw(self, snapshot: Snapshot, camera: Intrinsics, pose: np.ndarray) -> Frame:
-        """The picture; called by `RasterView.render`."""
+    def draw(self, snapshot: Snapshot, camera: Intrinsics, pose: np.ndarray) -> Callable[[], Frame]:
+        """Begin the picture; called by `RasterView.begin`."""
         stage = self._staged(snapshot) if snapshot.visuals else None
-        frame = self._pass(stage, camera, pose)
+        whole = self._pass(stage, camera, pose)
         if self._settings.samples == 1:
-            return frame
+            return whole.frame
         n = self._settings.samples
         lens = ((c + 0.5) * n - 0.5 for c in (camera.cx, camera.cy))
-        fine = Intrinsics(camera.width * n, camera.height * n, camera.fx * n, camera.fy * n, *lens)
-        return replace(frame, rgb=_mean(self._pass(stage, fine, pose).rgb, n))
+        fine = self._pass(
+            stage, Intrinsics(camera.width * n, camera.height * n, camera.fx * n, camera.fy * n, *lens), pose
+        )
+        return lambda: replace(whole.frame(), rgb=_mean(fine.frame().rgb, n))
 
     def release(self) -> None:
         """Free everything."""
-        for held in (*self._sheets.values(), self._stage, self._look, self._spur):
+        for held in (*self._sheets, *(one.sheet for one in self._begun), self._stage, self._look, self._spur, self._dot):
             if held is not None:
                 held.release()
 
@@ -183,15 +196,18 @@ class _Easel:
             textured = any(visual.texture is not None for visual in snapshot.visuals)
             self._paint = self._driver.program(*_shaders.paint(textured))
             self._stage = Stage(self._context, snapshot.visuals, self._paint)
+        if snapshot is not self._stage.snapshot:
+            for one in tuple(self._begun):  # what lights them is about to change
+                one.frame()
         self._stage.place(snapshot)
         return self._stage
 
-    def _pass(self, stage: Stage | None, camera: Intrinsics, pose: np.ndarray) -> Frame:
-        """All that a camera sees."""
+    def _pass(self, stage: Stage | None, camera: Intrinsics, pose: np.ndarray) -> "_Begun":
+        """Begin a picture of all that a camera sees."""
         sheet = self._sheet(camera.width, camera.height)
         sheet.clear()
         if stage is None or stage.snapshot is None:
-            return sheet.frame(np.array([-1], np.int16), (0.0, 0.0), OPEN, self._background)
+            return self._kept(sheet, np.array([-1], np.int16), (0.0, 0.0), OPEN)
         back, light, c = frames.matrix(pose), stage.snapshot.light, camera
         lens = np.array((c.width, c.height, c.fx, c.fy, c.cx, c.cy), float)
         sun = np.array(light.direction, float)
@@ -201,7 +217,19 @@ class _Easel:
         stage.draw(matrices, pixels, back[:3, 3].copy(), (c.width, c.height), hidden)
         self._spur.clear()  # to turn to another framebuffer makes OpenGL begin; what follows goes on beside it
         shade = OPEN if self._shadow is None else self._shadow.shade(stage, camera, back)
-        return sheet.frame(stage.bodies, (float(light.sun), float(light.ambient)), shade, self._background)
+        return self._kept(sheet, stage.bodies, (float(light.sun), float(light.ambient)), shade)
+
+    def _kept(self, sheet: Sheet, bodies: np.ndarray, strength: tuple[float, float], shade: Shade) -> "_Begun":
+        one = _Begun(self, sheet, lambda: sheet.frame(bodies, strength, shade, self._background))
+        self._begun.append(one)
+        return one
+
+    def done(self, one: "_Begun") -> None:
+        """Take back the sheet of a picture that was read."""
+        self._begun.remove(one)
+        self._sheets.append(one.sheet)
+        if len(self._sheets) > _SIZES:
+            self._sheets.pop(0).release()
 
     def _sheet(self, width: int, height: int) -> Sheet:
         limit = self._context.info["GL_MAX_TEXTURE_SIZE"]
@@ -210,11 +238,25 @@ class _Easel:
                 f"a picture of {width}×{height} px is more than OpenGL draws here ({limit}); "
                 "lower the camera's width and height, or the raster's samples"
             )
-        sheet = self._sheets.pop((width, height), None) or Sheet(self._context, width, height)
-        self._sheets[width, height] = sheet  # the last one used stands last
-        if len(self._sheets) > _SIZES:
-            self._sheets.pop(next(iter(self._sheets))).release()
-        return sheet
+        for i, sheet in enumerate(self._sheets):
+            if sheet.size == (width, height):
+                return self._sheets.pop(i)
+        return Sheet(self._context, width, height)
+
+
+class _Begun:
+    """A picture that was begun, and its sheet, which no other may use until it was read; within `_Driver.run` only."""
+
+    def __init__(self, easel: _Easel, sheet: Sheet, read: Callable[[], Frame]) -> None:
+        self.sheet, self._easel, self._read = sheet, easel, read
+        self._frame: Frame | None = None
+
+    def frame(self) -> Frame:
+        """The picture; read once."""
+        if self._frame is None:
+            self._frame = self._read()
+            self._easel.done(self)
+        return self._frame
 
 
 @numba.njit(cache=True, nogil=True)

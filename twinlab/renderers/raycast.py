@@ -2,6 +2,7 @@
 
 import functools
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
@@ -78,6 +79,11 @@ class RaycastView:
         visual = paint.owner[met.face]
         normals = met.normal @ rays.matrix[:3, :3].astype(np.float32)
         return Frame(rgb, met.along, paint.bodies[visual], visual, normals)
+
+    def begin(self, snapshot: Snapshot, camera: Intrinsics, pose: np.ndarray) -> Callable[[], Frame]:
+        """The picture as from `render`, made when it is asked for."""
+        self._check_open()
+        return functools.partial(self.render, snapshot, camera, pose)
 
     def cast(self, snapshot: Snapshot, starts: np.ndarray, directions: np.ndarray) -> Hits:
         """What rays from (ray, 3) [m] along unit vectors (ray, 3) in the world meet first; insides are not seen.

@@ -41,14 +41,15 @@ class Moment:
         world: World,
         cameras: Mapping[str, Mounted],
         look: Callable[[], Snapshot],
-        picture: Callable[[Snapshot, Mounted, str], Frame],
+        begin: Callable[[Snapshot, Mounted, str], Callable[[], Frame]],
         cast: Callable[[Snapshot, np.ndarray, np.ndarray], Hits],
         taken: Mapping[str, np.ndarray] | None = None,
     ) -> None:
         self.time, self.world, self.cameras = world.time, world, cameras
         self.taken: Mapping[str, np.ndarray] = taken or {}
-        self._look, self._picture, self._cast = look, picture, cast
+        self._look, self._begin, self._cast = look, begin, cast
         self._snapshot: Snapshot | None = None
+        self._begun: dict[tuple[str, int], Callable[[], Frame]] = {}
         self._frames: dict[tuple[str, int], Frame] = {}
 
     @property
@@ -58,11 +59,17 @@ class Moment:
             self._snapshot = self._look()
         return self._snapshot
 
+    def begin(self, camera: str, margin: int = 0) -> None:
+        """Begin a camera's frame, that `picture` may have it sooner."""
+        if (camera, margin) not in self._begun:
+            seen = self.cameras[camera].widened(margin)
+            self._begun[camera, margin] = self._begin(self.snapshot, seen, camera)
+
     def picture(self, camera: str, margin: int = 0) -> Frame:
         """A camera's frame, with so many more pixels on each side [px]; rendered once however many sensors ask."""
         if (camera, margin) not in self._frames:
-            seen = self.cameras[camera].widened(margin)
-            self._frames[camera, margin] = self._picture(self.snapshot, seen, camera)
+            self.begin(camera, margin)
+            self._frames[camera, margin] = self._begun[camera, margin]()
         return self._frames[camera, margin]
 
     def cast(self, starts: np.ndarray, directions: np.ndarray) -> Hits:
@@ -115,6 +122,10 @@ class Sensor(BaseModel, ABC):
     def on(self, effect: str) -> bool:
         """Whether an effect is switched on."""
         return not ("all" in self.off or effect in self.off)
+
+    def sees(self) -> str:
+        """Which of the scene's cameras `read` asks for a picture, "" for none; it is begun before any sensor reads."""
+        return ""
 
     @abstractmethod
     def variables(self, name: str, moment: Moment) -> tuple[Variable, ...]:

@@ -42,6 +42,10 @@ class DepthCamera(Sensor, ABC):
             raise ValueError(f"near must be below far, came {self.near} and {self.far} m")
         return self
 
+    def sees(self) -> str:
+        """Its camera."""
+        return self.camera
+
     def variables(self, name: str, moment: Moment) -> tuple[Variable, ...]:
         """One picture [m]."""
         camera = moment.cameras[self.camera].camera

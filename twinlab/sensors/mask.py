@@ -11,6 +11,10 @@ class Mask(Sensor):
 
     camera: str = Field("overhead", description="which of the scene's cameras")
 
+    def sees(self) -> str:
+        """Its camera."""
+        return self.camera
+
     def variables(self, name: str, moment: Moment) -> tuple[Variable, ...]:
         """One picture [1]."""
         camera = moment.cameras[self.camera].camera

@@ -21,6 +21,10 @@ class Normals(Sensor):
     camera: str = Field("overhead", description="which of the scene's cameras")
     of: str = Field("", description='depth sensor of that camera, above in the scene, "" for the true surfaces')
 
+    def sees(self) -> str:
+        """Its camera."""
+        return self.camera
+
     def variables(self, name: str, moment: Moment) -> tuple[Variable, ...]:
         """One picture of unit vectors [1]."""
         camera = moment.cameras[self.camera].camera

@@ -74,6 +74,10 @@ class Rgb(Sensor):
     dark_unevenness: float = Field(0.9, ge=0, description="dark signal non-uniformity in electrons [1]")
     row_time: float = Field(0.0, ge=0, description="from one row to the next of a rolling shutter, 0 for global [s]")
 
+    def sees(self) -> str:
+        """Its camera."""
+        return self.camera
+
     def variables(self, name: str, moment: Moment) -> tuple[Variable, ...]:
         """One picture [1]."""
         camera = moment.cameras[self.camera].camera

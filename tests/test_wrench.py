@@ -8,6 +8,7 @@ import pytest
 from twinlab.cell import Cell
 from twinlab.sensing import Streams
 from twinlab.sensors import Moment
+from twinlab.sensors._noise import low_pass
 from twinlab.sensors.wrench import State, Wrench
 
 SIGMAS = 4.5  # so far from its mean a normal variable is found once in 150,000 times
@@ -61,6 +62,15 @@ def filtered(sensor: Wrench, loads: np.ndarray) -> np.ndarray:
 def test_with_all_effects_off_the_reading_is_the_load():
     loads = np.random.default_rng(0).normal(size=(5, 6)).astype(np.float32)
     assert (filtered(Wrench(off=("all",)), loads) == loads).all()
+
+
+def test_the_filter_gives_the_same_whether_its_steps_are_taken_one_by_one_or_at_once():
+    loads, one = np.random.default_rng(0).normal(size=(7, 6)), None
+    for load in loads:
+        one = low_pass(load[None], one, 50, 1 / 240)
+    whole = low_pass(loads, None, 50, 1 / 240)
+    assert (one.value == whole.value).all()
+    assert (one.memory == whole.memory).all()
 
 
 def test_noise_has_the_declared_spread_on_each_axis_and_no_memory():

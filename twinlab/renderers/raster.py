@@ -185,7 +185,14 @@ class _Easel:
 
     def release(self) -> None:
         """Free everything."""
-        for held in (*self._sheets, *(one.sheet for one in self._begun), self._stage, self._look, self._spur, self._dot):
+        for held in (
+            *self._sheets,
+            *(one.sheet for one in self._begun),
+            self._stage,
+            self._look,
+            self._spur,
+            self._dot,
+        ):
             if held is not None:
                 held.release()
 

@@ -32,36 +32,36 @@ def _butterworth(cutoff: float, step: float) -> tuple[float, float, float, float
     return k * k / size, 2 * k * k / size, 2 * (k * k - 1) / size, (1 - math.sqrt(2) * k + k * k) / size
 
 
-def low_pass(value: np.ndarray, before: Filtered | None, cutoff: float, step: float) -> Filtered:
-    """One step of a Butterworth filter of second order, by the bilinear transform with the cutoff kept.
+def low_pass(values: np.ndarray, before: Filtered | None, cutoff: float, step: float) -> Filtered:
+    """A Butterworth filter of second order, by the bilinear transform with the cutoff kept.
 
     Args:
-        value: what goes in, of any shape.
-        before: what the last step gave; None at first: then the value is taken to have been there for ever.
+        values: what goes in at one step or several, (steps, …).
+        before: what the last call gave; None at first: then the first value is taken to have been there for ever.
         cutoff: where it has lost 3 dB [Hz]; from half the sampling rate on, everything passes.
-        step: time between two calls [s].
+        step: time between two values [s].
     """
-    found, flat = _butterworth(cutoff, step), value.reshape(-1)
+    found, rows = _butterworth(cutoff, step), values.reshape(len(values), -1)
     if found is None:
-        return Filtered(value, np.stack([flat, flat]))
-    if before is None:
-        b0, _, _, a2 = found
-        return Filtered(value, np.stack([(1 - b0) * flat, (b0 - a2) * flat]))
-    out, memory = _filtered(flat, before.memory, *found)
-    return Filtered(out.reshape(value.shape), memory)
+        return Filtered(values[-1], np.stack([rows[-1], rows[-1]]))
+    b0, _, _, a2 = found
+    memory = np.stack([(1 - b0) * rows[0], (b0 - a2) * rows[0]]) if before is None else before.memory
+    out, memory = _filtered(rows, memory, *found)
+    return Filtered(out.reshape(values.shape[1:]), memory)
 
 
 @numba.njit(cache=True, nogil=True)
 def _filtered(
-    value: np.ndarray, memory: np.ndarray, b0: float, b1: float, a1: float, a2: float
+    values: np.ndarray, memory: np.ndarray, b0: float, b1: float, a1: float, a2: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What comes out for a value (n,), and the memory after it; see `Filtered` and `_butterworth`."""
-    out, after = np.empty(value.size), np.empty(memory.shape)
-    for i in range(value.size):
-        head = b0 * value[i]
-        out[i] = head + memory[0, i]
-        after[0, i] = b1 * value[i] - a1 * out[i] + memory[1, i]
-        after[1, i] = head - a2 * out[i]
+    """What comes out after values (steps, n), and the memory then; see `Filtered` and `_butterworth`."""
+    out, after = np.empty(values.shape[1]), memory.copy()
+    for value in values:
+        for i in range(out.size):
+            head = b0 * value[i]
+            out[i] = head + after[0, i]
+            after[0, i] = b1 * value[i] - a1 * out[i] + after[1, i]
+            after[1, i] = head - a2 * out[i]
     return out, after
 
 

@@ -93,7 +93,7 @@ class Imu(Sensor):
         new = self._felt(moment, state)
         if self.on("filter"):
             before = state.shown if state else None
-            new = replace(new, shown=low_pass(new.felt, before, self.bandwidth, moment.world.timestep))
+            new = replace(new, shown=low_pass(new.felt[None], before, self.bandwidth, moment.world.timestep))
         return new
 
     def measure(self, name: str, moment: Moment, clean: Readings, state: State, draw: Draw) -> tuple[Readings, State]:

@@ -72,7 +72,7 @@ class Scale(Sensor):
         load = self._load(moment)
         state = state or self._rest(load, moment)
         step = moment.world.timestep
-        filtered = low_pass(load - state.tare, state.filtered, self.cutoff, step)
+        filtered = low_pass((load - state.tare)[None], state.filtered, self.cutoff, step)
         return replace(
             state, filtered=filtered, crept=state.crept + (load - state.tare - state.crept) * step / self.creep_time
         )
@@ -97,7 +97,7 @@ class Scale(Sensor):
     def _rest(self, load: np.ndarray, moment: Moment) -> State:
         """A cell that has carried nothing but its tare for ever."""
         nothing = np.zeros(())
-        return State(load, low_pass(nothing, None, self.cutoff, moment.world.timestep), nothing, time=moment.time)
+        return State(load, low_pass(nothing[None], None, self.cutoff, moment.world.timestep), nothing, time=moment.time)
 
     def _load(self, moment: Moment) -> np.ndarray:
         """The mass whose weight presses on the body now, an array of no dimension [kg]."""

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from twinlab import frames, rooms
 from twinlab.cell import Cell
-from twinlab.readings import check
+from twinlab.readings import Contract
 from twinlab.scene import read_scene, scene_names
 from twinlab.tasks import Task
 
@@ -101,7 +101,7 @@ def test_a_task_gives_the_truth_that_it_declares(kind):
             assert {v.given for v in declared} - {""} <= {v.name for v in declared if v.kind == "pulse"}
             for _ in range(20):
                 cell.step({})
-                check({v.name: cell.truth[v.name] for v in declared}, declared)
+                Contract(declared).check({v.name: cell.truth[v.name] for v in declared})
 
 
 @TASKS

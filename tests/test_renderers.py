@@ -178,6 +178,25 @@ def test_the_same_snapshot_gives_the_same_bytes_whatever_was_rendered_between(vi
     assert same(view.render(replace(SCENE), LENS, ASIDE), first)
 
 
+def test_pictures_that_were_begun_are_what_would_have_been_rendered_in_whatever_order_they_are_read(view: View) -> None:
+    moved = replace(SCENE, poses=SCENE.poses + np.array([0.03, 0, 0, 0, 0, 0, 0]), light=Light((1, 0, 1)))
+    other = seen((BOX, frames.IDENTITY, GREY))
+    asked = [(scene, LENS, at) for scene in (SCENE, moved, other) for at in (ASIDE, DOWN)]
+    wanted = [view.render(*one) for one in asked]
+    for order in ([0, 1, 2, 3, 4, 5], [5, 0, 3, 1, 4, 2]):
+        begun = [view.begin(*one) for one in asked]
+        assert all(same(begun[i](), wanted[i]) for i in order)
+
+
+@pytest.mark.parametrize("name", rooms.names("renderers"))
+def test_a_picture_that_was_begun_cannot_be_had_from_a_closed_view(name: str) -> None:
+    view = rooms.build("renderers", name).open()
+    begun = view.begin(SCENE, LENS, ASIDE)
+    view.close()
+    with pytest.raises(RendererError, match="closed"):
+        begun()
+
+
 @pytest.mark.parametrize("name", rooms.names("renderers"))
 def test_open_views_do_not_disturb_each_other_and_a_closed_one_says_so(name: str) -> None:
     one, other = rooms.build("renderers", name).open(), rooms.build("renderers", name).open()

@@ -168,6 +168,22 @@ def test_inverse_kinematics_bring_the_tool_where_it_was_asked_to(robot, target):
     assert frames.yaw(reached) == pytest.approx(0.3, abs=0.01)
 
 
+def test_a_robot_that_is_placed_is_seen_and_solved_for_where_it_stands_now(world):
+    world.load("arm", PANDA, IDENTITY)
+    world.set_joints("arm", BENT)
+    before, hand = world.pose("arm"), world.pose("arm/panda_hand")
+    world.place("arm", world.pose("arm") + np.array([0.2, 0.1, 0, 0, 0, 0, 0]))
+    moved = world.pose("arm")[:3] - before[:3]
+    assert np.linalg.norm(moved) > 0.1
+    world.set_joints("arm", BENT)
+    reached = world.pose("arm/panda_hand")
+    assert reached[:3] - hand[:3] == pytest.approx(moved, abs=1e-6)
+    near = world.joints("arm").position
+    for _ in range(5):
+        near = world.inverse("arm", "panda_hand", reached, near, BENT)
+    assert near[:7] == pytest.approx(list(BENT.values()), abs=0.02)
+
+
 def test_motors_lead_joints_to_their_targets(world):
     world.load("arm", PANDA, IDENTITY)
     world.set_joints("arm", BENT)

@@ -143,13 +143,15 @@ class Cell:
                 self._states[name], events = body.advance(name, self.world, self._states[name])
                 self._events += events
             self.world.step()
-            moment = self._moment()
-            self._channels = advance(self._steady, self._channels, moment)
-            if self._due <= self.world.steps:
+            moment = None
+            if self._steady or self._due <= self.world.steps:
+                moment = self._moment()
+                self._channels = advance(self._steady, self._channels, moment)
+            if moment is not None and self._due <= self.world.steps:
                 self._channels = capture(self._sensors, self._channels, moment, self._sick)
                 self._due = due(self._channels)
         self._fail()
-        return self._look(moment)
+        return self._look(moment or self._moment())
 
     def trigger(self, fault: str) -> None:
         """Let one of the scene's faults begin now, for its duration; `chance = 0` there leaves it to this call.

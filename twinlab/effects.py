@@ -59,7 +59,7 @@ def lone(spec: SceneSpec, sensor: str) -> SceneSpec:
 
 def names(spec: SceneSpec, sensor: str) -> tuple[str, ...]:
     """The effects of a sensor that the scene gives any strength, and "camera" for its camera's calibration errors."""
-    settings, camera = dict(spec.sensors[sensor]), _camera(spec, sensor)
+    settings, camera = dict(spec.sensors[sensor]), spec.sensors[sensor].sees()
     common = [e for e in COMMON if any(np.any(settings[field]) for field in _FIELDS[e])]
     off = camera and any(getattr(spec.cameras[camera], key) for key in _ERRORS)
     return (*spec.sensors[sensor].effects, *common, *((CAMERA,) if off else ()))
@@ -72,7 +72,7 @@ def with_only(spec: SceneSpec, sensor: str, wanted: Iterable[str]) -> SceneSpec:
         CellError: there is no such effect.
     """
     every, wanted = (*spec.sensors[sensor].effects, *COMMON), set(wanted)
-    known, camera = (*every, CAMERA), _camera(spec, sensor)
+    known, camera = (*every, CAMERA), spec.sensors[sensor].sees()
     for effect in wanted - set(known):
         raise CellError(f"no effect {effect!r} of {sensor!r}; there are {list(known)}.{did_you_mean(effect, known)}")
     changes: dict[str, Any] = {f"sensors.{sensor}.off": tuple(e for e in every if e not in wanted)}
@@ -244,11 +244,6 @@ def _same(rows: list[dict[str, float]], others: list[dict[str, float]]) -> bool:
     return all(np.array_equal(list(a.values()), list(b.values()), equal_nan=True) for a, b in pairs)
 
 
-def _camera(spec: SceneSpec, sensor: str) -> str:
-    """The name of a sensor's camera, "" where it has none."""
-    return str(dict(spec.sensors[sensor]).get("camera", ""))
-
-
 def _depth(cell: Cell, sensor: str) -> Variable:
     """The one depth picture of a sensor."""
     found = [v for v in cell.variables if v.name == sensor and v.kind == "depth" and len(v.shape) == 2]
@@ -275,5 +270,5 @@ def _world_points(cell: Cell, sensor: str) -> tuple[np.ndarray, float]:
     depth, clean = cell.readings[variable.name], cell.truth[f"{variable.name}_clean"]
     seen = np.isfinite(clean)
     holes = float(np.isinf(depth[seen]).mean()) if seen.any() else np.nan
-    eye = cell.spec.cameras[_camera(cell.spec, sensor)].pose(cell.snapshot())
+    eye = cell.spec.cameras[cell.spec.sensors[sensor].sees()].pose(cell.snapshot())
     return frames.apply(eye, _points(depth, variable)), holes

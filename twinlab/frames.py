@@ -57,8 +57,11 @@ def rotate(pose: np.ndarray, vectors: np.ndarray) -> np.ndarray:
 
 def matrix(pose: np.ndarray) -> np.ndarray:
     """The homogeneous matrix (4, 4) or (n, 4, 4) of a pose (7,) or (n, 7)."""
-    flat = np.array(pose, float).reshape(-1, 7)
-    return np.asarray(_matrices(flat).reshape(*pose.shape[:-1], 4, 4))
+    out = np.zeros((*pose.shape[:-1], 4, 4))
+    out[..., :3, :3] = _turn(pose)
+    out[..., :3, 3] = pose[..., :3]
+    out[..., 3, 3] = 1
+    return out
 
 
 def yaw(pose: np.ndarray) -> float:
@@ -170,15 +173,8 @@ def _parts(quaternions: np.ndarray) -> Any:
 
 def _turn(pose: np.ndarray) -> np.ndarray:
     """The rotation matrices (..., 3, 3) of poses (..., 7)."""
-    x, y, z, w = _parts(pose[..., 3:])
-    rows = np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-        ]
-    )
-    return rows if rows.ndim == 2 else np.moveaxis(rows, (0, 1), (-2, -1))
+    flat = np.array(pose[..., 3:], float).reshape(-1, 4)
+    return np.asarray(_rotations(flat).reshape(*pose.shape[:-1], 3, 3))
 
 
 def _turned(turn: np.ndarray, vectors: np.ndarray) -> np.ndarray:
@@ -189,16 +185,14 @@ def _turned(turn: np.ndarray, vectors: np.ndarray) -> np.ndarray:
 
 
 @numba.njit("float64[:, :, ::1](float64[:, ::1])", cache=True, nogil=True, error_model="numpy")
-def _matrices(poses: np.ndarray) -> np.ndarray:
-    """The homogeneous matrices (n, 4, 4) of poses (n, 7): a tenth of the time that whole arrays take."""
-    out = np.zeros((len(poses), 4, 4))
-    for n in range(len(poses)):
-        x, y, z, w = poses[n, 3], poses[n, 4], poses[n, 5], poses[n, 6]
-        s = 2 / (x * x + y * y + z * z + w * w)
-        out[n, 0, 0], out[n, 0, 1], out[n, 0, 2] = 1 - s * (y * y + z * z), s * (x * y - z * w), s * (x * z + y * w)
-        out[n, 1, 0], out[n, 1, 1], out[n, 1, 2] = s * (x * y + z * w), 1 - s * (x * x + z * z), s * (y * z - x * w)
-        out[n, 2, 0], out[n, 2, 1], out[n, 2, 2] = s * (x * z - y * w), s * (y * z + x * w), 1 - s * (x * x + y * y)
-        for i in range(3):
-            out[n, i, 3] = poses[n, i]
-        out[n, 3, 3] = 1
+def _rotations(quaternions: np.ndarray) -> np.ndarray:
+    """The rotation matrices (n, 3, 3) of quaternions (n, 4): a tenth of the time that whole arrays take."""
+    out = np.empty((len(quaternions), 3, 3))
+    for n in range(len(quaternions)):
+        x, y, z, w = quaternions[n, 0], quaternions[n, 1], quaternions[n, 2], quaternions[n, 3]
+        size = math.sqrt(x * x + y * y + z * z + w * w)
+        x, y, z, w = x / size, y / size, z / size, w / size
+        out[n, 0] = np.array((1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)))
+        out[n, 1] = np.array((2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)))
+        out[n, 2] = np.array((2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)))
     return out

@@ -17,7 +17,7 @@ from twinlab.cameras import Camera, Lamp
 from twinlab.errors import SceneError, TwinlabError, did_you_mean
 from twinlab.faults import Fault
 from twinlab.sensing import clock
-from twinlab.sensors import Sensor
+from twinlab.sensors import Imager, Sensor
 from twinlab.tasks import Task
 from twinlab.units import to_si
 
@@ -300,9 +300,8 @@ def _check_names(tables: Mapping[str, Any], where: str) -> None:
                 raise SceneError(f"{where}: [{room}.{name}] is no good name; use letters, digits and underscores")
             seen[name] = room
     for name, sensor in tables["sensors"].items():
-        camera = getattr(sensor, "camera", None)
-        if camera is not None and camera not in tables["cameras"]:
-            known = list(tables["cameras"])
+        if isinstance(sensor, Imager) and sensor.camera not in tables["cameras"]:
+            camera, known = sensor.camera, list(tables["cameras"])
             raise SceneError(
                 f"{where}: [sensors.{name}] camera: no {camera!r}; there are {known}.{did_you_mean(camera, known)}"
             )

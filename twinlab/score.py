@@ -111,6 +111,6 @@ def _interval(values: np.ndarray, weights: np.ndarray, share: bool) -> tuple[flo
 
 
 def _run(spec: SceneSpec, policy: Policy, seed: int, ticks: int) -> tuple[int, dict[str, float]]:
-    pictures = [name for name, sensor in spec.sensors.items() if getattr(sensor, "camera", None)]
+    pictures = [name for name, sensor in spec.sensors.items() if sensor.sees()]
     with Cell(spec, without=() if policy.sees_pictures else pictures) as cell:
         return seed, asdict(kpis(record(cell, policy, ticks, seed, keep=("busy",))))

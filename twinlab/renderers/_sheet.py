@@ -21,7 +21,6 @@ class Sheet:
 
     Attributes:
         size: width and height [px].
-        framebuffer: OpenGL's.
     """
 
     def __init__(self, context: moderngl.Context, width: int, height: int) -> None:
@@ -29,8 +28,8 @@ class Sheet:
         kinds = ((4, "f1"), (1, "f4"), (2, "u4"), (1, "f1"))
         parts = [context.texture((width, height), channels, dtype=kind) for channels, kind in kinds]
         hidden = context.depth_renderbuffer((width, height))
-        self.framebuffer = context.framebuffer(parts, hidden)
-        self._held: tuple[Any, ...] = (self.framebuffer, hidden, *parts)
+        self._framebuffer = context.framebuffer(parts, hidden)
+        self._held: tuple[Any, ...] = (self._framebuffer, hidden, *parts)
         # Written anew for each picture; no frame holds them.
         self._closeness, self._number = (np.empty((height, width), kind) for kind in (np.float32, np.uint16))
         self._paint, self._surface, self._turned, self._zenith = (
@@ -40,8 +39,8 @@ class Sheet:
 
     def clear(self) -> None:
         """Put nothing everywhere; leaves the framebuffer in use."""
-        self.framebuffer.use()
-        self.framebuffer.clear()
+        self._framebuffer.use()
+        self._framebuffer.clear()
 
     def frame(self, bodies: np.ndarray, strength: tuple[float, float], shade: Shade, background: np.ndarray) -> Frame:
         """Read the picture back; row 0 is the top, as the shader puts it there.
@@ -53,7 +52,7 @@ class Sheet:
         # All channels at once, as they lie in memory: OpenGL takes five times as long to pick some out as OpenCV.
         parts = ((self._paint, 4, "f1"), (self._closeness, 1, "f4"), (self._surface, 2, "u4"), (self._zenith, 1, "f1"))
         for i, (array, channels, kind) in enumerate(parts):
-            self.framebuffer.read_into(array, components=channels, attachment=i, alignment=1, dtype=kind)
+            self._framebuffer.read_into(array, components=channels, attachment=i, alignment=1, dtype=kind)
         # OpenCV takes channels apart at twice the speed of a loop, and a loop does the rest at twice that of NumPy.
         cv2.cvtColor(self._surface, cv2.COLOR_RGBA2RGB, dst=self._turned)
         cv2.extractChannel(self._surface, 3, dst=self._number)

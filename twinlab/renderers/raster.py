@@ -86,10 +86,20 @@ class RasterView:
         Raises:
             RendererError: the view is closed, a pose is not finite, or the picture is too large.
         """
+        easel = self._opened()
+        check(snapshot, pose)
+        read = self._driver.run(easel.draw, snapshot, camera, pose)
+
+        def frame() -> Frame:
+            self._opened()
+            return self._driver.run(read)
+
+        return frame
+
+    def _opened(self) -> "_Easel":
         if self._easel is None:
             raise RendererError("this raster view is closed; open another one: Raster().open()")
-        check(snapshot, pose)
-        return functools.partial(self._driver.run, self._driver.run(self._easel.draw, snapshot, camera, pose))
+        return self._easel
 
     def close(self) -> None:
         """Give back all that OpenGL holds for this view; calling it twice does no harm."""
@@ -177,22 +187,15 @@ class _Easel:
         if self._settings.samples == 1:
             return whole.frame
         n = self._settings.samples
-        lens = ((c + 0.5) * n - 0.5 for c in (camera.cx, camera.cy))
-        fine = self._pass(
-            stage, Intrinsics(camera.width * n, camera.height * n, camera.fx * n, camera.fy * n, *lens), pose
-        )
+        middle = ((c + 0.5) * n - 0.5 for c in (camera.cx, camera.cy))
+        lens = Intrinsics(camera.width * n, camera.height * n, camera.fx * n, camera.fy * n, *middle)
+        fine = self._pass(stage, lens, pose)
         return lambda: replace(whole.frame(), rgb=_mean(fine.frame().rgb, n))
 
     def release(self) -> None:
         """Free everything."""
-        for held in (
-            *self._sheets,
-            *(one.sheet for one in self._begun),
-            self._stage,
-            self._look,
-            self._spur,
-            self._dot,
-        ):
+        sheets = (*self._sheets, *(one.sheet for one in self._begun))
+        for held in (*sheets, self._stage, self._look, self._spur, self._dot):
             if held is not None:
                 held.release()
 

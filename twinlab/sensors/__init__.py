@@ -4,6 +4,7 @@ A sensor gives the clean value and knows the effects of its own kind (`effects`)
 all kinds (rate, latency, loss, calibration, …) stands here as fields and is applied in `sensing.py` alone.
 """
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
@@ -49,8 +50,7 @@ class Moment:
         self.taken: Mapping[str, np.ndarray] = taken or {}
         self._look, self._begin, self._cast = look, begin, cast
         self._snapshot: Snapshot | None = None
-        self._begun: dict[tuple[str, int], Callable[[], Frame]] = {}
-        self._frames: dict[tuple[str, int], Frame] = {}
+        self._frames: dict[tuple[str, int], Callable[[], Frame]] = {}
 
     @property
     def snapshot(self) -> Snapshot:
@@ -59,18 +59,16 @@ class Moment:
             self._snapshot = self._look()
         return self._snapshot
 
-    def begin(self, camera: str, margin: int = 0) -> None:
-        """Begin a camera's frame, that `picture` may have it sooner."""
-        if (camera, margin) not in self._begun:
+    def begin(self, camera: str, margin: int = 0) -> Callable[[], Frame]:
+        """Begin a camera's frame as from `picture`, once; others can be begun before what comes back is called."""
+        if (camera, margin) not in self._frames:
             seen = self.cameras[camera].widened(margin)
-            self._begun[camera, margin] = self._begin(self.snapshot, seen, camera)
+            self._frames[camera, margin] = functools.cache(self._begin(self.snapshot, seen, camera))
+        return self._frames[camera, margin]
 
     def picture(self, camera: str, margin: int = 0) -> Frame:
         """A camera's frame, with so many more pixels on each side [px]; rendered once however many sensors ask."""
-        if (camera, margin) not in self._frames:
-            self.begin(camera, margin)
-            self._frames[camera, margin] = self._begun[camera, margin]()
-        return self._frames[camera, margin]
+        return self.begin(camera, margin)()
 
     def cast(self, starts: np.ndarray, directions: np.ndarray) -> Hits:
         """What rays from (ray, 3) [m] along unit vectors (ray, 3) in the world meet first."""
@@ -156,3 +154,13 @@ class Sensor(BaseModel, ABC):
     def advance(self, name: str, moment: Moment, state: Any) -> Any:
         """Go on by one physics step; only called of a `steady` sensor. Gives the new state."""
         return state
+
+
+class Imager(Sensor, ABC):
+    """A sensor that reads what a camera's picture shows."""
+
+    camera: str = Field("overhead", description="which of the scene's cameras")
+
+    def sees(self) -> str:
+        """Its camera."""
+        return self.camera

@@ -18,7 +18,7 @@ from scipy.special import ndtri
 from twinlab.frames import Intrinsics
 from twinlab.readings import Readings, Variable
 from twinlab.renderers import Frame
-from twinlab.sensors import Draw, Moment, Sensor
+from twinlab.sensors import Draw, Imager, Moment
 from twinlab.sensors._normal import normal
 from twinlab.snapshot import Visual
 
@@ -29,10 +29,9 @@ _BOX = 12**-0.5  # standard deviation of a box of width 1
 _QUANTILES = np.clip(ndtri(np.arange(256) / 255), -9, 9).astype(np.float32)
 
 
-class DepthCamera(Sensor, ABC):
+class DepthCamera(Imager, ABC):
     """A camera that measures the distance along its optical axis, +inf where it measures nothing."""
 
-    camera: str = Field("overhead", description="which of the scene's cameras")
     near: float = Field(0.1, ge=0, description="nothing nearer is measured [m]")
     far: float = Field(10.0, gt=0, description="nothing farther is measured [m]")
 
@@ -41,10 +40,6 @@ class DepthCamera(Sensor, ABC):
         if self.near >= self.far:
             raise ValueError(f"near must be below far, came {self.near} and {self.far} m")
         return self
-
-    def sees(self) -> str:
-        """Its camera."""
-        return self.camera
 
     def variables(self, name: str, moment: Moment) -> tuple[Variable, ...]:
         """One picture [m]."""

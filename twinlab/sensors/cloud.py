@@ -6,11 +6,11 @@ import numpy as np
 from pydantic import Field
 
 from twinlab.readings import Readings, Variable
-from twinlab.sensors import Draw, Moment, Sensor
+from twinlab.sensors import Draw, Imager, Moment
 from twinlab.sensors._cloud import points, taken
 
 
-class Cloud(Sensor):
+class Cloud(Imager):
     """Points in a camera's optical frame, +inf where nothing was measured.
 
     Without `voxel` there is a point for each pixel, row by row; with it the mean of the points in each cube of that
@@ -19,7 +19,6 @@ class Cloud(Sensor):
     """
 
     effects: ClassVar[tuple[str, ...]] = ("measured",)
-    camera: str = Field("overhead", description="which of the scene's cameras")
     of: str = Field("", description='depth sensor of that camera, above in the scene, "" for the true depth')
     voxel: float = Field(0.0, ge=0, description="edge of the cubes that hold one point each, 0 for all points [m]")
     points: int = Field(0, ge=0, description="rows of the cloud with `voxel`, 0 for as many as there are pixels [1]")

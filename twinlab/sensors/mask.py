@@ -1,19 +1,11 @@
 """Which body each pixel of a camera shows, -1 for none: truth, not a reading."""
 
-from pydantic import Field
-
 from twinlab.readings import Readings, Variable
-from twinlab.sensors import Moment, Sensor
+from twinlab.sensors import Imager, Moment
 
 
-class Mask(Sensor):
+class Mask(Imager):
     """Which body each pixel of a camera shows, -1 for none: truth, not a reading."""
-
-    camera: str = Field("overhead", description="which of the scene's cameras")
-
-    def sees(self) -> str:
-        """Its camera."""
-        return self.camera
 
     def variables(self, name: str, moment: Moment) -> tuple[Variable, ...]:
         """One picture [1]."""

@@ -6,11 +6,11 @@ import numpy as np
 from pydantic import Field
 
 from twinlab.readings import Readings, Variable
-from twinlab.sensors import Draw, Moment, Sensor
+from twinlab.sensors import Draw, Imager, Moment
 from twinlab.sensors._cloud import points, taken
 
 
-class Normals(Sensor):
+class Normals(Imager):
     """Unit normals of the surfaces in a camera's optical frame, towards the camera; 0 where there are none.
 
     The effect "measured" takes them from the picture of the depth sensor `of`: across each pixel lies a plane through
@@ -18,12 +18,7 @@ class Normals(Sensor):
     """
 
     effects: ClassVar[tuple[str, ...]] = ("measured",)
-    camera: str = Field("overhead", description="which of the scene's cameras")
     of: str = Field("", description='depth sensor of that camera, above in the scene, "" for the true surfaces')
-
-    def sees(self) -> str:
-        """Its camera."""
-        return self.camera
 
     def variables(self, name: str, moment: Moment) -> tuple[Variable, ...]:
         """One picture of unit vectors [1]."""

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from twinlab.cameras import Mounted
 from twinlab.readings import Readings, Variable
-from twinlab.sensors import Draw, Moment, Sensor
+from twinlab.sensors import Draw, Imager, Moment
 from twinlab.sensors._expose import SRGB, exposed, smeared
 from twinlab.sensors._flow import Seen, flow, stride
 from twinlab.sensors._normal import drawn, quantiles
@@ -42,7 +42,7 @@ class State:
     pattern: tuple[np.ndarray, np.ndarray] | None = None
 
 
-class Rgb(Sensor):
+class Rgb(Imager):
     """The colours that a camera sees.
 
     The renderer's picture is taken as the light that a scene of `illuminance` sends back; it becomes electrons, gets
@@ -56,7 +56,6 @@ class Rgb(Sensor):
         "distortion", "blur", "shutter", "exposure", "shot", "read", "pattern",
     )  # fmt: skip
     latency: float = Field(0.04, ge=0, le=10, description="from taking a sample to having it [s]")
-    camera: str = Field("overhead", description="which of the scene's cameras")
     exposure: float = Field(0.008, gt=0, le=10, description="how long the sensor collects light [s]")
     gain: float = Field(4.0, ge=0, le=60, description="of the amplifier, in decibels (20 dB is tenfold) [1]")
     auto: bool = Field(False, description="whether the exposure follows the brightness of the last picture")
@@ -73,10 +72,6 @@ class Rgb(Sensor):
     unevenness: float = Field(0.006, ge=0, description="photo response non-uniformity, a share [1]")
     dark_unevenness: float = Field(0.9, ge=0, description="dark signal non-uniformity in electrons [1]")
     row_time: float = Field(0.0, ge=0, description="from one row to the next of a rolling shutter, 0 for global [s]")
-
-    def sees(self) -> str:
-        """Its camera."""
-        return self.camera
 
     def variables(self, name: str, moment: Moment) -> tuple[Variable, ...]:
         """One picture [1]."""

@@ -115,8 +115,7 @@ class World:
             baseOrientation=pose[3:],
             physicsClientId=self.client,
         )
-        body = self._register(name, number, ())
-        body.mass = mass
+        body = self._register(name, number, (), mass)
         self._stand(name)
         pybullet.changeDynamics(
             number, -1, lateralFriction=friction, rollingFriction=rolling, physicsClientId=self.client
@@ -148,9 +147,8 @@ class World:
         body = self._register(name, number, tuple(i[12].decode() for i in infos))
         body.moves([i for i in infos if i[2] != pybullet.JOINT_FIXED])
         info = pybullet.getDynamicsInfo(number, -1, self.client)
-        body.home = np.concatenate([pose[:3], pose[3:] / np.linalg.norm(pose[3:])])
-        # PyBullet solves in a frame at the base's centre of mass.
-        body.solver = frames.inverse(frames.compose(body.home, np.array([*info[3], *info[4]])))
+        body.inertial = np.array([*info[3], *info[4]])
+        self._stand(name)
         self._robots += [body] if body.joints else []
         for j in range(count):
             pybullet.enableJointForceTorqueSensor(number, j, True, self.client)
@@ -310,10 +308,7 @@ class World:
         if part:
             state = pybullet.getLinkState(body.number, body.link(part), physicsClientId=self.client)
             return np.array([*state[4], *state[5]])
-        if body.home is not None:
-            return body.home.copy()
-        position, quaternion = pybullet.getBasePositionAndOrientation(body.number, self.client)
-        return np.array([*position, *quaternion])
+        return self._base(body) if body.home is None else body.home.copy()
 
     def joints(self, name: str) -> Joints:
         """The moving joints of a robot as they are now."""
@@ -375,12 +370,17 @@ class World:
         """
         pybullet.getLinkState(body.number, 0, computeForwardKinematics=True, physicsClientId=self.client)
 
+    def _base(self, body: Body) -> np.ndarray:
+        position, quaternion = pybullet.getBasePositionAndOrientation(body.number, self.client)
+        at = np.array([*position, *quaternion])
+        return at if body.inertial is None else frames.compose(at, frames.inverse(body.inertial))
+
     def _stand(self, name: str) -> None:
-        """Keep where a single rigid body stands that cannot move by itself, as this is asked for at every tick."""
+        """Keep where a body's base stands if it cannot move by itself, as this is asked for at every tick."""
         body = self._bodies[name]
-        if body.mass is not None:
-            body.home = None
-            body.home = None if body.mass else self.pose(name)
+        body.home = None if body.mass else self._base(body)
+        if body.home is not None and body.inertial is not None:  # PyBullet solves at the base's centre of mass
+            body.solver = frames.inverse(frames.compose(body.home, body.inertial))
 
     def _weigh(self, name: str, mass: float) -> None:
         body = self._body(name)
@@ -391,10 +391,10 @@ class World:
         self._check_open()
         return self._bodies[known("body", name, self._bodies)]
 
-    def _register(self, name: str, number: int, links: tuple[str, ...]) -> Body:
+    def _register(self, name: str, number: int, links: tuple[str, ...], mass: float | None = None) -> Body:
         if name in self._bodies:
             raise WorldError(f"two bodies are called {name!r}; give each a name of its own")
-        body = Body(number, len(self._bodies), len(self._links), links)
+        body = Body(number, len(self._bodies), len(self._links), links, mass=mass)
         self._bodies[name] = body
         self._links += [name, *(f"{name}/{link}" for link in links)]
         return body

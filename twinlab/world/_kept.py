@@ -22,10 +22,9 @@ class Body:
     names: tuple[str, ...] = ()  # names of the moving joints
     joint_of: dict[str, int] = field(default_factory=dict)  # name of a moving joint → PyBullet's index
     limits: tuple[tuple[float, float], ...] = ()  # lowest and highest position of each moving joint [rad] or [m]
-    home: np.ndarray | None = None  # of a robot, whose base is fixed: where that stands in the world
-    solver: np.ndarray | None = (
-        None  # from the world to the frame in which PyBullet solves a robot's inverse kinematics
-    )
+    inertial: np.ndarray | None = None  # of a robot: its base's centre of mass in that link's frame
+    home: np.ndarray | None = None  # where its base stands in the world, if it cannot move by itself
+    solver: np.ndarray | None = None  # of a robot: from the world to where PyBullet solves its inverse kinematics
     mass: float | None = None  # of a single rigid body [kg]
 
     def moves(self, infos: Sequence[Any]) -> None:

@@ -74,7 +74,7 @@ class Wrench(Sensor):
         return {name: moment.world.reaction(self.link).astype(np.float32)}, state
 
     def advance(self, name: str, moment: Moment, state: State | None) -> State | None:
-        """Keep the load of this step for the filter, which takes all at once: a fifth of the time."""
+        """Keep the load of this step for the filter, which takes all that came since the last sample at once."""
         if not self.on("filter"):
             return state
         state = state or State()

@@ -93,8 +93,8 @@ def test_a_closed_cell_says_so(blind_spec):
 
 
 def test_a_finger_that_is_no_link_is_told_and_not_waited_for(blind_spec):
-    with pytest.raises(WorldError, match=r"no link 'arm/panda_leftfingr'.*Did you mean 'arm/panda_leftfinger'"):
-        Cell(blind_spec.change({"task.fingers": ["arm/panda_leftfingr", "arm/panda_rightfinger"]}))
+    with pytest.raises(WorldError, match=r"no link 'panda_leftfingr'.*Did you mean 'panda_leftfinger'"):
+        Cell(blind_spec.change({"gripper.fingers": ["panda_leftfingr", "panda_rightfinger"]}))
 
 
 def test_the_cell_agrees_with_pybullet_itself(blind_cell):

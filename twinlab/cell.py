@@ -1,13 +1,14 @@
 """`Cell`: a spec brought to life. It never knows a policy."""
 
+import copy
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from twinlab import failing, renderers, rooms
-from twinlab.bodies import Actuator, Body
+from twinlab.bodies import Body
 from twinlab.cameras import Mounted
 from twinlab.errors import ActionError, CellError, did_you_mean
 from twinlab.events import Event, Item
@@ -18,10 +19,32 @@ from twinlab.scene import SceneSpec
 from twinlab.sensing import Channel, advance, begin, capture, declare, due, show, stream
 from twinlab.sensors import Moment
 from twinlab.snapshot import Snapshot
-from twinlab.tasks import Stage
-from twinlab.world import World
+from twinlab.tags import Tags, changed, settings_of
+from twinlab.tasks import Stage, Task, Value
+from twinlab.world import Saved, World
 
 Action = np.ndarray | Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class SavedCell:
+    """A moment of a cell that `Cell.restore` brings back; valid until the cell is reset or closed.
+
+    Attributes:
+        resets: how many resets the cell had had.
+        world: the physics, which keeps 400 KiB until `Cell.forget`.
+        kept: all else, by the name of the cell's attribute.
+    """
+
+    resets: int
+    world: Saved
+    kept: Mapping[str, Any]
+
+
+_KEPT = (
+    "_bodies", "_set", "_states", "_faults", "_stuck", "_light", "_cameras", "_events", "_seen", "_progress", "_told",
+    "_sick", "_channels", "_due", "action", "truth", "readings",
+)  # fmt: skip
 
 
 class Cell:
@@ -37,6 +60,8 @@ class Cell:
         seed: of the last reset.
         variables: everything that readings and truth hold.
         actuators: what an action holds, in this order.
+        task: the goal of this episode.
+        tags: what a controller sees of the line's devices, "door.open" → value; `write` changes one.
         action: the last action after limits (actuator,).
     """
 
@@ -46,13 +71,14 @@ class Cell:
             if name not in spec.sensors:
                 known = list(spec.sensors)
                 raise CellError(f"without: no sensor {name!r}; there are {known}.{did_you_mean(name, known)}")
+        self.actuators = spec.actuators
         self._sensors = {name: sensor for name, sensor in spec.sensors.items() if name not in without}
         self._steady = {name: sensor for name, sensor in self._sensors.items() if sensor.steady}
         physics = spec.physics
         self.world = World(1 / physics.rate, physics.substeps, physics.iterations, physics.gravity)
         self._view: View | None = None
         self._caster: Caster | None = None
-        self._open = True
+        self._open, self._resets = True, 0
         try:
             self.reset(0)
         except BaseException:
@@ -87,6 +113,7 @@ class Cell:
         if not isinstance(seed, int | np.integer) or seed < 0:
             raise CellError(f"seed came as {seed!r}; wanted a whole number, 0 or more")
         self.seed = int(seed)
+        self._resets += 1
         self.world.reset()
         bodies = self.spec.bodies
         self._faults = failing.courses(self.spec.faults, seed)
@@ -95,10 +122,13 @@ class Cell:
             items = failing.brought(self._faults, name, body.schedule(name, stream(seed, name)), body.kinds())
             self._states[name] = body.build(name, self.world, items)
         self._bodies: dict[str, Body] = dict(bodies)
+        self._set: dict[str, Body] = dict(bodies)
         self._stuck: dict[str, Mapping[str, float]] = {}
         self._light = self.spec.light.lit(stream(seed, "light"))
         self._cameras = {name: c.mounted(stream(seed, name)) for name, c in self.spec.cameras.items()}
-        self.actuators: tuple[Actuator, ...] = tuple(a for name, body in bodies.items() for a in body.actuators(name))
+        self.task: Task = self.spec.task.drawn(stream(seed, "task"))
+        self.tags = Tags(self.world, self._bodies, self._states)
+        self._seen = 0
         self.action = np.zeros(len(self.actuators), np.float32)
         self._places = {name: r for name, body in bodies.items() if (r := body.region()) is not None}
         self._events: list[Event] = []
@@ -112,7 +142,7 @@ class Cell:
         self._fail()
         self.variables: tuple[Variable, ...] = (
             *declare(self._sensors, self._channels),
-            *self.spec.task.variables(self.items),
+            *self.task.variables(self.items),
             *failing.variables(self._faults),
             _links(moment.snapshot),
         )
@@ -137,6 +167,7 @@ class Cell:
         values, self._stuck = failing.commands(self._faults, values, self._stuck, self.time)
         for name, body in self._bodies.items():
             self._states[name] = body.command(name, self.world, self._states[name], values, physics.tick)
+        self._scan()
         acting = [(name, body) for name, body in self._bodies.items() if type(body).advance is not Body.advance]
         for _ in range(physics.steps):
             for name, body in acting:
@@ -153,6 +184,24 @@ class Cell:
         self._fail()
         return self._look(moment or self._moment())
 
+    def write(self, tag: str, value: Value) -> None:
+        """Give one of the line's tags a value: `cell.write("belt.speed", 0.2)`.
+
+        Raises:
+            CellError: no such tag, one that can only be read, or a value that does not fit.
+        """
+        self._check_open()
+        name, _, key = tag.partition(".")
+        if tag not in self.tags:
+            raise CellError(f"no tag {tag!r}; there are {list(self.tags)}.{did_you_mean(tag, self.tags)}")
+        if key in settings_of(self._set[name]):
+            self._set[name] = changed(self._set[name], tag, value)
+            self._fail()
+        elif key in self._bodies[name].writable():
+            self._states[name] = self._bodies[name].write(name, self.world, self._states[name], key, value)
+        else:
+            raise CellError(f"tag {tag!r} can only be read; it is {self.tags[tag]!r}")
+
     def trigger(self, fault: str) -> None:
         """Let one of the scene's faults begin now, for its duration; `chance = 0` there leaves it to this call.
 
@@ -166,6 +215,39 @@ class Cell:
         self._faults = failing.triggered(self._faults, fault, self.time)
         self._sick = self._sickness()
         self._events.append(Event(self.time, "fault", fault, self.spec.faults[fault].of))
+
+    def save(self) -> SavedCell:
+        """Everything as it is now: physics, random streams, samples on their way, devices, events, the task's progress.
+
+        From one saved moment many futures can be run: what a planner over the real simulator and counterfactual data
+        are made of.
+        """
+        self._check_open()
+        kept = {name: getattr(self, name) for name in _KEPT}
+        return SavedCell(self._resets, self.world.save(), copy.deepcopy(kept))
+
+    def restore(self, saved: SavedCell) -> Readings:
+        """Bring a saved moment back, as often as wanted, and give its readings.
+
+        Raises:
+            CellError: the cell was reset since.
+        """
+        self._check_open()
+        if saved.resets != self._resets:
+            raise CellError("this moment was saved before the last reset; save one after it")
+        self.world.restore(saved.world)
+        for name, value in copy.deepcopy(dict(saved.kept)).items():
+            setattr(self, name, value)
+        self.tags = Tags(self.world, self._bodies, self._states)
+        for name, body in self._bodies.items():
+            body.tune(name, self.world)
+        return self.readings
+
+    def forget(self, saved: SavedCell) -> None:
+        """Give back the memory that a saved moment takes; after a reset there is nothing to give back."""
+        self._check_open()
+        if saved.resets == self._resets:
+            self.world.forget(saved.world)
 
     @property
     def time(self) -> float:
@@ -223,23 +305,40 @@ class Cell:
         return {name: failing.on(self._faults, "sensor", name) for name in self._sensors}
 
     def _fail(self) -> None:
-        """Tell which faults came and went since the last tick, and let them act on the bodies."""
-        if not self._faults:
+        """Tell which faults came and went since the last tick, and let them and written tags act on the bodies."""
+        if self._faults:
+            self._events += failing.events(self._faults, self._told, self.time)
+            self._told = self.time
+        elif self._set == self._bodies:
             return
-        self._events += failing.events(self._faults, self._told, self.time)
-        self._told = self.time
-        for name, body in self.spec.bodies.items():
+        for name, body in self._set.items():
             now = failing.changed(self._faults, name, body, self.time)
             if now != self._bodies[name]:
                 self._bodies[name] = now
                 now.tune(name, self.world)
 
+    def _scan(self) -> None:
+        """Let controllers read all tags, then write theirs."""
+        controllers = [name for name, body in self._bodies.items() if type(body).scan is not Body.scan]
+        if not controllers:
+            return
+        before = dict(self.tags)
+        for name in controllers:
+            body = self._bodies[name]
+            self._states[name], writes, events = body.scan(name, self._states[name], before, self.time)
+            self._events += events
+            for tag, value in writes.items():
+                self.write(tag, value)
+
     def _look(self, moment: Moment) -> Readings:
         """Show what the sensors gave, let the task tell the truth, and give the readings."""
         values, self._channels = show(self._channels, self.time)
         spawned = frozenset(e.item for e in self._events if e.kind == "spawned")
-        stage = Stage(self.world, moment.snapshot, self.items, self._places, spawned)
-        truth, events, self._progress = self.spec.task.observe(stage, self._progress)
+        held = {n: b.holds(n, self.world) for n, b in self._bodies.items() if type(b).holds is not Body.holds}
+        happened = tuple(self._events[self._seen :])
+        stage = Stage(self.world, moment.snapshot, self.items, self._places, spawned, held, self.tags, happened)
+        truth, events, self._progress = self.task.observe(stage, self._progress)
+        self._seen = len(self._events) + len(events)
         self._events += events
         values = {**values, **truth, **failing.truth(self._faults, self.time)}
         values["link_pose"] = moment.snapshot.poses.astype(np.float32)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_core import ErrorDetails
 
 from twinlab import rooms
-from twinlab.bodies import Body
+from twinlab.bodies import Actuator, Body
 from twinlab.cameras import Camera, Lamp
 from twinlab.errors import SceneError, TwinlabError, did_you_mean
 from twinlab.faults import Fault
@@ -78,6 +78,11 @@ class SceneSpec(BaseModel):
         text = json.dumps(self.tables(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
+    @property
+    def actuators(self) -> tuple[Actuator, ...]:
+        """What an action holds, in this order."""
+        return tuple(actuator for name, body in self.bodies.items() for actuator in body.actuators(name))
+
     def tables(self) -> dict[str, Any]:
         """The spec as plain tables, the way they would stand in TOML."""
         out = self.model_dump(mode="json", exclude={"bodies", "sensors", "faults", "task", "cameras"})
@@ -114,10 +119,11 @@ class SceneSpec(BaseModel):
     def vary(self, share: float) -> "SceneSpec":
         """The line with all that differs between seeds scaled by `share`; 0 is the nominal line."""
         changes = {}
-        for name, body in self.bodies.items():
-            for key, field in type(body).model_fields.items():
+        parts = {f"bodies.{name}": body for name, body in self.bodies.items()}
+        for path, part in {**parts, "task": self.task}.items():
+            for key, field in type(part).model_fields.items():
                 if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("varies"):
-                    changes[f"bodies.{name}.{key}"] = share * getattr(body, key)
+                    changes[f"{path}.{key}"] = share * getattr(part, key)
         return self.change(changes)
 
     def ideal(self) -> "SceneSpec":

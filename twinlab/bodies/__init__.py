@@ -13,6 +13,9 @@ from twinlab.frames import Region
 from twinlab.world import World
 
 Vector = tuple[float, float, float]
+Value = bool | float | str
+VARIES: dict[str, Any] = {"varies": True}  # marks a field that differs between seeds: `SceneSpec.vary` scales it
+TAG: dict[str, Any] = {"tag": True}  # marks a field that is a tag as well: a running line can be given another value
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,38 @@ class Body(BaseModel, ABC):
     def items(self, state: Any) -> tuple[Item, ...]:
         """The items that this body brings onto the line."""
         return ()
+
+    def holds(self, name: str, world: World) -> tuple[str, ...]:
+        """What this body's hand holds now: names of bodies."""
+        return ()
+
+    def tags(self, name: str, world: World, state: Any) -> Mapping[str, Value]:
+        """What a controller (PLC) would see of its state: name without the body's → value."""
+        return {}
+
+    def write(self, name: str, world: World, state: Any, tag: str, value: Value) -> Any:
+        """Take a value for one of its tags; gives the new state. Only tags that `writable` names come here."""
+        return state
+
+    def writable(self) -> tuple[str, ...]:
+        """The tags among `tags` that can be written."""
+        return ()
+
+    def scan(
+        self, name: str, state: Any, tags: Mapping[str, Value], time: float
+    ) -> tuple[Any, Mapping[str, Value], tuple[Event, ...]]:
+        """One cycle of its controller (IEC 61131-3: read, decide, write), once a tick after the set-points.
+
+        Args:
+            name: its name.
+            state: its own.
+            tags: all tags of the line, "door.open" → value, as they are at the beginning of the cycle.
+            time: since reset [s].
+
+        Returns:
+            The new state, the tags that are to be written, what happened.
+        """
+        return state, {}, ()
 
     def kinds(self) -> Mapping[str, tuple[str, ...]]:
         """The properties that its items have, and which values these may take."""

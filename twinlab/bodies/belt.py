@@ -4,7 +4,7 @@ import numpy as np
 from pydantic import Field
 
 from twinlab import frames, meshes
-from twinlab.bodies import Body, Vector
+from twinlab.bodies import TAG, Body, Vector
 from twinlab.events import Item
 from twinlab.frames import Region
 from twinlab.snapshot import Piece
@@ -21,7 +21,7 @@ class Belt(Body):
     position: Vector = Field((0.5, 0, 0.05), description="centre of the belt's body [m]")
     size: Vector = Field((1.6, 0.3, 0.1), description="length, width, height [m]")
     yaw: float = Field(0, description="where the belt runs to, angle of its x axis about z [rad]")
-    speed: float = Field(0.1, ge=0, le=2, description="speed of the surface [m/s]")
+    speed: float = Field(0.1, ge=0, le=2, description="speed of the surface [m/s]", json_schema_extra=TAG)
     friction: float = Field(0.9, ge=0, description="Coulomb friction coefficient [1]")
     colour: Vector = Field((0.16, 0.17, 0.18), description="sRGB in 0–1")
 

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
 from twinlab import frames, meshes
-from twinlab.bodies import Body, Vector
+from twinlab.bodies import VARIES, Body, Vector
 from twinlab.events import Event, Item
 from twinlab.meshes import Solid
 from twinlab.snapshot import Piece
@@ -17,7 +17,6 @@ from twinlab.world import World
 
 Colour = Literal["red", "green", "blue"]
 Shape = Literal["cube", "cylinder"]
-VARIES: dict[str, Any] = {"varies": True}
 _COLOURS: dict[str, Vector] = {"red": (0.83, 0.18, 0.16), "green": (0.16, 0.6, 0.3), "blue": (0.15, 0.36, 0.8)}
 _ROLLING = 0.0005  # rolling friction coefficient of what can roll; for every contact it costs the solver much [m]
 _PARK = -10.0  # parts that are not on the line yet wait here, below the floor [m]

@@ -50,6 +50,14 @@ class Gripper(Body):
         world.drive(self.of, self.joints, [opening / 2] * 2, [self.force] * 2)
         return opening
 
+    def holds(self, name: str, world: World) -> tuple[str, ...]:
+        """The bodies that both fingers touch."""
+        contacts = world.contacts(self.of)
+        pairs = set(zip(contacts.links, contacts.others, strict=True))
+        fingers = [f"{self.of}/{finger}" for finger in self.fingers]
+        others = dict.fromkeys(other for link, other in pairs if link == fingers[0])
+        return tuple(other for other in others if all((finger, other) in pairs for finger in fingers))
+
     def width(self, world: World) -> float:
         """The opening between the fingers [m]."""
         joints = world.joints(self.of)

@@ -4,12 +4,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from twinlab import rooms
 from twinlab.language import Meaning
-from twinlab.policies.expert import Expert
+from twinlab.policies._acting import Acting, Hand
 from twinlab.readings import Readings
 from twinlab.scene import SceneSpec, read_scene
-from twinlab.skills import Aim, Now, Skill
+from twinlab.skills import Aim
 
 
 @dataclass
@@ -35,25 +34,30 @@ class Straying:
     sees_pictures: bool = False
 
     def __post_init__(self) -> None:
-        self._expert = Expert(self.spec)
-        self._wait: Skill = rooms.build("skills", "wait")
+        self._acting = Acting(self.spec)
 
     def reset(self, seed: int, meaning: Meaning) -> None:
         """Begin as the expert; the seed fixes when and where it strays."""
-        self._expert.reset(seed, meaning)
         self._rng = np.random.default_rng([seed, 3])
-        self._left, self._aim = 0, Aim(np.zeros(3))
+        self._left, self._aims = 0, {hand.arm: Aim(hand.home) for hand in self._acting.hands}
 
     def __call__(self, readings: Readings) -> np.ndarray:
-        """Set-points (5,) of this tick."""
-        now, tick = Now(readings["tcp"].astype(float), float(readings["width"])), self.spec.physics.tick
+        """Set-points (actuator,) of this tick."""
+        tick = self.spec.physics.tick
         if self._left == 0 and self._rng.random() < tick / self.every:
             self._left = int(self._rng.uniform(0.3, self.longest) / tick)
-            place = self._rng.uniform(self.low, self.high)
-            self._aim = Aim(now.tool[:3] if self._rng.random() < 0.4 else place, float(self._rng.uniform(-0.7, 0.7)))
+            self._aims = {hand.arm: self._elsewhere(hand, readings) for hand in self._acting.hands}
+        action = self._acting(readings, readings)
         if self._left == 0:
-            return self._expert(readings)
+            return action
         self._left -= 1
-        action = self._wait.act(now, self._aim)
-        action[4] *= self._left % 2  # fingers neither let go at once nor stay shut
+        for hand in self._acting.hands:
+            wish = self._acting.waiting(hand, readings, self._aims[hand.arm])
+            wish[4:] *= self._left % 2  # fingers neither let go at once nor stay shut
+            action[list(hand.numbers)] = wish
         return action
+
+    def _elsewhere(self, hand: Hand, readings: Readings) -> Aim:
+        place = self._rng.uniform(self.low, self.high)
+        halts = self._rng.random() < 0.4
+        return Aim(hand.now(readings).tool[:3] if halts else place, float(self._rng.uniform(-0.7, 0.7)))

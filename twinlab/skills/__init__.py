@@ -3,7 +3,7 @@
 A skill looks only at where the tool is and where the item is, so that whoever imitates it needs to see no more.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -16,10 +16,12 @@ class Now:
     Attributes:
         tool: x, y, z [m] and yaw [rad] of the tool (4,).
         width: opening of the gripper [m].
+        wrench: force [N] and torque [N m] that the hand gives its surroundings, in the world's axes (6,).
     """
 
     tool: np.ndarray
-    width: float
+    width: float = 0.0
+    wrench: np.ndarray = field(default_factory=lambda: np.zeros(6))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from twinlab.errors import did_you_mean
 from twinlab.events import Event, Item
 from twinlab.language import Meaning
 from twinlab.readings import Kind, Readings, Role, Variable
-from twinlab.tasks import Stage, Step, Task
+from twinlab.tasks import Order, Stage, Step, Task, order_variables, ordered
 
 _CLASSES = {"colour": ("red", "green", "blue"), "shape": ("cube", "cylinder")}
 _REST = 0.002  # an item that moved less than this since the last tick lies still [m]
@@ -45,7 +45,6 @@ class Sort(Task):
     along: int = Field(1, ge=0, le=1, description="world axis that the belt runs along: 0 for x, 1 for y")
     window: tuple[float, float] = Field((-0.4, 0.5), description="where on that axis parts can be picked [m]")
     tool: str = Field("arm/panda_grasptarget", description="link of the tool")
-    fingers: tuple[str, str] = ("arm/panda_leftfinger", "arm/panda_rightfinger")
 
     @field_validator("window")
     @classmethod
@@ -99,15 +98,13 @@ class Sort(Task):
             Variable("busy", (), (), *pulse),
             Variable("part_pose", ("part", "pose_axis"), (len(names), 7), "float32", "m", "pose", "truth"),
             Variable("part_present", ("part",), (len(names),), "bool", "1", "mask", "truth", names),
+            *order_variables(self),
         )
 
     def observe(self, stage: Stage, state: Progress | None) -> tuple[Readings, tuple[Event, ...], Progress]:
         """Follow each part on the line; see the module's text for what counts."""
-        if state is None:
-            for finger in self.fingers:
-                stage.snapshot.pose(finger)  # an unknown one would never touch anything
         state = state or Progress()
-        held = self._held(stage)
+        held = stage.in_hand()
         events: list[Event] = []
         for item in stage.items:
             if item.name in stage.spawned and item.name not in state.decided:
@@ -120,13 +117,18 @@ class Sort(Task):
         truth = self._truth(stage, target, held)
         truth["reward"] = np.array(sum(_reward(e) for e in events), np.float32)
         truth["busy"] = np.array(target is not None and (moved or target.name in held))
+        truth |= ordered(self, self._orders(stage, truth, target, held))
         return truth, tuple(events), replace(state, last=last, tool=tool)
 
-    def _held(self, stage: Stage) -> frozenset[str]:
-        """Parts that both fingers touch."""
-        contacts = stage.world.contacts(self.tool.partition("/")[0])
-        pairs = set(zip(contacts.links, contacts.others, strict=True))
-        return frozenset(i.name for i in stage.items if all((finger, i.name) in pairs for finger in self.fingers))
+    def _orders(self, stage: Stage, truth: Readings, target: Item | None, held: frozenset[str]) -> Mapping[str, Order]:
+        """Bring what is held to its goal, else get the target."""
+        if target is None:
+            return {}
+        if target.name in held:
+            return {"arm": Order(1, truth["goal"])}
+        x, y, z, cos, sin = truth["target"].astype(float)
+        vx, vy, vz = stage.world.surface_velocity(self.belt)
+        return {"arm": Order(0, np.array([x, y, z]), float(np.arctan2(sin, cos) / 4), (vx, vy, vz))}
 
     def _follow(
         self, stage: Stage, item: Item, held: frozenset[str], state: Progress

@@ -8,9 +8,14 @@ import numpy as np
 from twinlab import frames
 from twinlab.errors import MeshError, WorldError
 from twinlab.robots import check_robot, quiet
-from twinlab.snapshot import Contacts, Joints, Piece, Snapshot, Visual
-from twinlab.world._kept import Body, Saved, Surface, known, touching
-from twinlab.world._shapes import collision, speed, visuals
+from twinlab.snapshot import Piece, Visual
+from twinlab.world import _ties as ties
+from twinlab.world._kept import Body, Surface
+from twinlab.world._kept import Saved as Saved
+from twinlab.world._mechanism import Link as Link
+from twinlab.world._mechanism import mechanism
+from twinlab.world._seen import Seen
+from twinlab.world._shapes import collision, visuals
 
 with quiet():  # PyBullet tells its build time on stderr, which notebooks would show
     import pybullet
@@ -19,7 +24,7 @@ with quiet():  # PyBullet tells its build time on stderr, which notebooks would 
 _APART = 0.005  # how far two surfaces part before their contact is forgotten [m]
 
 
-class World:
+class World(Seen):
     """One PyBullet client with names.
 
     Args:
@@ -36,7 +41,7 @@ class World:
         if not pybullet.isNumpyEnabled():
             raise WorldError("this PyBullet was built without NumPy; install the wheel: pip install pybullet==3.2.7")
         self._step, self._substeps, self._iterations, self._gravity = step, substeps, iterations, gravity
-        self._bodies: dict[str, Body] = {}
+        self._bodies = {}
         self.reset()
 
     def __enter__(self) -> "World":
@@ -63,29 +68,10 @@ class World:
         self.steps = 0
         self._bodies = {}
         self._robots: list[Body] = []
-        self._links: list[str] = []
-        self._visuals: tuple[Visual, ...] = ()
-        self._surfaces: dict[str, Surface] = {}
-
-    @property
-    def timestep(self) -> float:
-        """Length of a physics step [s]."""
-        return self._step
-
-    @property
-    def time(self) -> float:
-        """Time since reset [s]."""
-        return self.steps * self._step
-
-    @property
-    def gravity(self) -> float:
-        """Acceleration of what falls, along z [m/s^2]."""
-        return self._gravity
-
-    @property
-    def bodies(self) -> tuple[str, ...]:
-        """Names of the bodies, in the order of their mask values."""
-        return tuple(self._bodies)
+        self._links = []
+        self._visuals = ()
+        self._surfaces = {}
+        self._ties = {}
 
     # ---- building
 
@@ -124,6 +110,28 @@ class World:
             Visual(body.first, body.index, p.solid.mesh, p.pose, p.colour, p.gloss, p.texture) for p in pieces
         )
 
+    def assemble(self, name: str, pieces: Sequence[Piece], links: Sequence[Link], pose: np.ndarray) -> None:
+        """Add a mechanism: a base that stands still and links that move against it or each other.
+
+        Args:
+            name: its name; joints and links are called as `links` are.
+            pieces: what the base is made of; may be empty.
+            links: each after its parent.
+            pose: frame of the base in the world (7,).
+        """
+        number = mechanism(name, pieces, links, pose, self.client)
+        body = self._register(name, number, tuple(link.name for link in links))
+        moving = [(i, link) for i, link in enumerate(links) if link.joint != "fixed"]
+        body.moves([(i, link.name, link.low, link.high) for i, link in moving])
+        self._stand(name)
+        self._robots += [body]
+        drawn = [(0, pieces), *((i + 1, link.pieces) for i, link in enumerate(links))]
+        self._visuals += tuple(
+            Visual(body.first + i, body.index, p.solid.mesh, p.pose, p.colour, p.gloss, p.texture)
+            for i, own in drawn
+            for p in own
+        )
+
     def load(self, name: str, file: str, pose: np.ndarray, faces: int = 200) -> None:
         """Load a robot from a URDF file and fix its base.
 
@@ -145,7 +153,7 @@ class World:
         count = pybullet.getNumJoints(number, self.client)
         infos = [pybullet.getJointInfo(number, j, self.client) for j in range(count)]
         body = self._register(name, number, tuple(i[12].decode() for i in infos))
-        body.moves([i for i in infos if i[2] != pybullet.JOINT_FIXED])
+        body.moves([(i[0], i[1].decode(), *i[8:10]) for i in infos if i[2] != pybullet.JOINT_FIXED])
         info = pybullet.getDynamicsInfo(number, -1, self.client)
         body.inertial = np.array([*info[3], *info[4]])
         self._stand(name)
@@ -186,15 +194,6 @@ class World:
         speed, at = float(np.linalg.norm(velocity)), self.pose(name).tolist()
         home = tuple(at[:3]), tuple(at[3:])
         self._surfaces[name] = Surface(self._body(name).number, home, tuple(velocity.tolist()), speed, travel)
-
-    def travel(self, name: str) -> tuple[float, float]:
-        """How far a moving surface has run since reset [m], and its speed [m/s]."""
-        surface = self._surfaces[known("moving surface", name, self._surfaces)]
-        return surface.travel, surface.speed
-
-    def surface_velocity(self, name: str) -> tuple[float, ...]:
-        """The velocity (3,) [m/s] of a moving surface."""
-        return self._surfaces[known("moving surface", name, self._surfaces)].velocity
 
     def place(self, name: str, pose: np.ndarray, mass: float | None = None) -> None:
         """Put a body at a pose (7,) at rest, and give it another mass [kg] if one is given."""
@@ -266,6 +265,25 @@ class World:
         )  # fmt: skip
         return np.array(found)
 
+    def tie(self, link: str, other: str, force: float) -> None:
+        """Let a link hold a body just where it is now, as a suction cup does; what the link held before is let go.
+
+        Args:
+            link: the link that holds, "arm/cup_tip".
+            other: the body that is held.
+            force: the highest force that it can carry [N].
+        """
+        self.untie(link)
+        name, _, part = link.partition("/")
+        body, held = self._body(name), self._body(other)
+        parts = (body.number, body.link(part), held.number)
+        self._ties[link] = ties.tied(link, other, parts, force, self.client)
+
+    def untie(self, link: str) -> None:
+        """Let go what a link holds, if it holds something."""
+        if link in self._ties:
+            ties.loosed(self._ties.pop(link), self.client)
+
     # ---- going back
 
     def save(self) -> Saved:
@@ -273,7 +291,8 @@ class World:
         self._check_open()
         masses = {name: body.mass for name, body in self._bodies.items() if body.mass is not None}
         surfaces = {name: (one.velocity, one.travel) for name, one in self._surfaces.items()}
-        return Saved(pybullet.saveState(physicsClientId=self.client), self.steps, masses, surfaces)
+        number = pybullet.saveState(physicsClientId=self.client)
+        return Saved(number, self.steps, masses, surfaces, dict(self._ties))
 
     def restore(self, saved: Saved) -> None:
         """Bring a state back: poses, velocities, contacts, masses, moving surfaces, the clock.
@@ -285,6 +304,7 @@ class World:
             if self._bodies[name].mass != mass:
                 self._weigh(name, mass)
         pybullet.restoreState(stateId=saved.number, physicsClientId=self.client)
+        self._ties = ties.brought_back(self._ties, saved.ties, self.client)
         for name in self._bodies:
             self._stand(name)
         for body in self._robots:
@@ -299,69 +319,6 @@ class World:
         self._check_open()
         pybullet.removeState(saved.number, physicsClientId=self.client)
 
-    # ---- looking
-
-    def pose(self, link: str) -> np.ndarray:
-        """The pose (7,) of a body "belt" or of a link "arm/panda_hand"."""
-        name, _, part = link.partition("/")
-        body = self._body(name)
-        if part:
-            state = pybullet.getLinkState(body.number, body.link(part), physicsClientId=self.client)
-            return np.array([*state[4], *state[5]])
-        return self._base(body) if body.home is None else body.home.copy()
-
-    def joints(self, name: str) -> Joints:
-        """The moving joints of a robot as they are now."""
-        body = self._body(name)
-        states = pybullet.getJointStates(body.number, body.joints, self.client)
-        position, velocity, torque = (np.array([s[i] for s in states]) for i in (0, 1, 3))
-        return Joints(body.names, position, velocity, torque)
-
-    def reaction(self, link: str) -> np.ndarray:
-        """Force [N] and torque [N m] (6,) that a link's joint carries, in the link's own frame."""
-        name, _, part = link.partition("/")
-        body = self._body(name)
-        return np.array(pybullet.getJointState(body.number, body.link(part), self.client)[2])
-
-    def contacts(self, name: str) -> Contacts:
-        """What touches a body now; contacts between its own links are left out."""
-        self._body(name)
-        return touching(name, self._bodies, pybullet.getContactPoints(physicsClientId=self.client))
-
-    def velocity(self, link: str) -> np.ndarray:
-        """Linear [m/s] and angular [rad/s] velocity (6,) of a body's or link's frame, in the world's axes."""
-        name, _, part = link.partition("/")
-        body = self._body(name)
-        return speed(body.number, body.link(part) if part else -1, self.client)
-
-    def hits(self, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
-        """What rays from (ray, 3) to (ray, 3) [m] first hit: at which share of their length (1 for nothing), and whom.
-
-        Names are those of bodies, "" for nothing.
-        """
-        self._check_open()
-        found = pybullet.rayTestBatch(starts, ends, physicsClientId=self.client)
-        by_number = {b.number: n for n, b in self._bodies.items()} | {-1: ""}
-        return np.array([hit[2] for hit in found]), tuple(by_number[hit[0]] for hit in found)
-
-    def snapshot(self) -> Snapshot:
-        """All poses, joints and visuals at this instant."""
-        self._check_open()
-        poses = np.empty((len(self._links), 7))
-        joints = {}
-        for name, body in self._bodies.items():
-            poses[body.first] = self.pose(name)
-            if body.links:
-                states = pybullet.getLinkStates(body.number, range(len(body.links)), physicsClientId=self.client)
-                poses[body.first + 1 : body.first + 1 + len(states)] = [(*s[4], *s[5]) for s in states]
-            if body.joints:
-                joints[name] = self.joints(name)
-        return Snapshot(self.time, self.bodies, tuple(self._links), poses, self._visuals, joints)
-
-    def _check_open(self) -> None:
-        if self.client < 0:
-            raise WorldError("this world is closed; nothing in it can be reached any more, make a new one")
-
     def _follow(self, body: Body) -> None:
         """Let a robot's links stand where its joints say.
 
@@ -369,11 +326,6 @@ class World:
         asked after every step, and nobody who looks changes anything.
         """
         pybullet.getLinkState(body.number, 0, computeForwardKinematics=True, physicsClientId=self.client)
-
-    def _base(self, body: Body) -> np.ndarray:
-        position, quaternion = pybullet.getBasePositionAndOrientation(body.number, self.client)
-        at = np.array([*position, *quaternion])
-        return at if body.inertial is None else frames.compose(at, frames.inverse(body.inertial))
 
     def _stand(self, name: str) -> None:
         """Keep where a body's base stands if it cannot move by itself, as this is asked for at every tick."""
@@ -386,10 +338,6 @@ class World:
         body = self._body(name)
         pybullet.changeDynamics(body.number, -1, mass=mass, physicsClientId=self.client)
         body.mass = mass
-
-    def _body(self, name: str) -> Body:
-        self._check_open()
-        return self._bodies[known("body", name, self._bodies)]
 
     def _register(self, name: str, number: int, links: tuple[str, ...], mass: float | None = None) -> Body:
         if name in self._bodies:

@@ -8,6 +8,7 @@ import numpy as np
 
 from twinlab.errors import WorldError, did_you_mean
 from twinlab.snapshot import Contacts
+from twinlab.world._ties import Tie
 
 
 @dataclass
@@ -27,10 +28,10 @@ class Body:
     solver: np.ndarray | None = None  # of a robot: from the world to where PyBullet solves its inverse kinematics
     mass: float | None = None  # of a single rigid body [kg]
 
-    def moves(self, infos: Sequence[Any]) -> None:
-        """Take the moving joints from what PyBullet says of them."""
-        self.joints, self.names = tuple(i[0] for i in infos), tuple(i[1].decode() for i in infos)
-        self.joint_of, self.limits = dict(zip(self.names, self.joints, strict=True)), tuple(i[8:10] for i in infos)
+    def moves(self, joints: Sequence[tuple[int, str, float, float]]) -> None:
+        """Take the moving joints: PyBullet's index, name, lowest and highest position of each."""
+        self.joints, self.names = tuple(j[0] for j in joints), tuple(j[1] for j in joints)
+        self.joint_of, self.limits = dict(zip(self.names, self.joints, strict=True)), tuple(j[2:] for j in joints)
 
     def link(self, name: str) -> int:
         """PyBullet's index of a link."""
@@ -61,12 +62,14 @@ class Saved:
         steps: physics steps since reset.
         masses: body → mass [kg].
         surfaces: moving surface → velocity (3,) [m/s] and travel [m].
+        ties: link → what it holds.
     """
 
     number: int
     steps: int
     masses: Mapping[str, float]
     surfaces: Mapping[str, tuple[tuple[float, ...], float]]
+    ties: Mapping[str, Tie]
 
 
 def known(what: str, name: str, there: Collection[str]) -> str:

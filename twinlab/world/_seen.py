@@ -1,0 +1,146 @@
+"""What can be asked of a world: names in, arrays out. Nothing here changes how it goes on."""
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+
+from twinlab import frames
+from twinlab.errors import WorldError
+from twinlab.robots import quiet
+from twinlab.snapshot import Contacts, Joints, Snapshot, Visual
+from twinlab.world._kept import Body, Surface, known, touching
+from twinlab.world._shapes import speed
+from twinlab.world._ties import Tie, load
+
+with quiet():  # PyBullet tells its build time on stderr, which notebooks would show
+    import pybullet
+
+
+class Seen(ABC):
+    """The half of a world that only looks.
+
+    Attributes:
+        client: PyBullet's number of it, below 0 once it is closed.
+        steps: physics steps since reset.
+    """
+
+    client: int
+    steps: int
+    _step: float
+    _gravity: float
+    _bodies: dict[str, Body]
+    _links: list[str]
+    _visuals: tuple[Visual, ...]
+    _surfaces: dict[str, Surface]
+    _ties: dict[str, Tie]
+
+    @abstractmethod
+    def step(self) -> None:
+        """One physics step."""
+
+    @property
+    def timestep(self) -> float:
+        """Length of a physics step [s]."""
+        return self._step
+
+    @property
+    def time(self) -> float:
+        """Time since reset [s]."""
+        return self.steps * self._step
+
+    @property
+    def gravity(self) -> float:
+        """Acceleration of what falls, along z [m/s^2]."""
+        return self._gravity
+
+    @property
+    def bodies(self) -> tuple[str, ...]:
+        """Names of the bodies, in the order of their mask values."""
+        return tuple(self._bodies)
+
+    def pose(self, link: str) -> np.ndarray:
+        """The pose (7,) of a body "belt" or of a link "arm/panda_hand"."""
+        name, _, part = link.partition("/")
+        body = self._body(name)
+        if part:
+            state = pybullet.getLinkState(body.number, body.link(part), physicsClientId=self.client)
+            return np.array([*state[4], *state[5]])
+        return self._base(body) if body.home is None else body.home.copy()
+
+    def joints(self, name: str) -> Joints:
+        """The moving joints of a robot as they are now."""
+        body = self._body(name)
+        states = pybullet.getJointStates(body.number, body.joints, self.client)
+        position, velocity, torque = (np.array([s[i] for s in states]) for i in (0, 1, 3))
+        return Joints(body.names, position, velocity, torque)
+
+    def reaction(self, link: str) -> np.ndarray:
+        """Force [N] and torque [N m] (6,) that a link's joint carries, in the link's own frame."""
+        name, _, part = link.partition("/")
+        body = self._body(name)
+        return np.array(pybullet.getJointState(body.number, body.link(part), self.client)[2])
+
+    def contacts(self, name: str) -> Contacts:
+        """What touches a body now; contacts between its own links are left out."""
+        self._body(name)
+        return touching(name, self._bodies, pybullet.getContactPoints(physicsClientId=self.client))
+
+    def velocity(self, link: str) -> np.ndarray:
+        """Linear [m/s] and angular [rad/s] velocity (6,) of a body's or link's frame, in the world's axes."""
+        name, _, part = link.partition("/")
+        body = self._body(name)
+        return speed(body.number, body.link(part) if part else -1, self.client)
+
+    def hits(self, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+        """What rays from (ray, 3) to (ray, 3) [m] first hit: at which share of their length (1 for nothing), and whom.
+
+        Names are those of bodies, "" for nothing.
+        """
+        self._check_open()
+        found = pybullet.rayTestBatch(starts, ends, physicsClientId=self.client)
+        by_number = {b.number: n for n, b in self._bodies.items()} | {-1: ""}
+        return np.array([hit[2] for hit in found]), tuple(by_number[hit[0]] for hit in found)
+
+    def snapshot(self) -> Snapshot:
+        """All poses, joints and visuals at this instant."""
+        self._check_open()
+        poses = np.empty((len(self._links), 7))
+        joints = {}
+        for name, body in self._bodies.items():
+            poses[body.first] = self.pose(name)
+            if body.links:
+                states = pybullet.getLinkStates(body.number, range(len(body.links)), physicsClientId=self.client)
+                poses[body.first + 1 : body.first + 1 + len(states)] = [(*s[4], *s[5]) for s in states]
+            if body.joints:
+                joints[name] = self.joints(name)
+        return Snapshot(self.time, self.bodies, tuple(self._links), poses, self._visuals, joints)
+
+    def travel(self, name: str) -> tuple[float, float]:
+        """How far a moving surface has run since reset [m], and its speed [m/s]."""
+        surface = self._surfaces[known("moving surface", name, self._surfaces)]
+        return surface.travel, surface.speed
+
+    def surface_velocity(self, name: str) -> tuple[float, ...]:
+        """The velocity (3,) [m/s] of a moving surface."""
+        return self._surfaces[known("moving surface", name, self._surfaces)].velocity
+
+    def tied(self, link: str) -> str:
+        """The body that a link holds by a tie, "" for none."""
+        return self._ties[link].other if link in self._ties else ""
+
+    def strain(self, link: str) -> float:
+        """The force that a link's tie carried in the last step [N], 0 without one."""
+        return load(self._ties[link], self.client) if link in self._ties else 0.0
+
+    def _check_open(self) -> None:
+        if self.client < 0:
+            raise WorldError("this world is closed; nothing in it can be reached any more, make a new one")
+
+    def _base(self, body: Body) -> np.ndarray:
+        position, quaternion = pybullet.getBasePositionAndOrientation(body.number, self.client)
+        at = np.array([*position, *quaternion])
+        return at if body.inertial is None else frames.compose(at, frames.inverse(body.inertial))
+
+    def _body(self, name: str) -> Body:
+        self._check_open()
+        return self._bodies[known("body", name, self._bodies)]

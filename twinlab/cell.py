@@ -21,7 +21,7 @@ from twinlab.sensors import Moment
 from twinlab.snapshot import Snapshot
 from twinlab.tags import Tags, changed, settings_of
 from twinlab.tasks import Stage, Task, Value
-from twinlab.world import Saved, World
+from twinlab.world import Different, Saved, World
 
 Action = np.ndarray | Mapping[str, float]
 
@@ -75,7 +75,8 @@ class Cell:
         self._sensors = {name: sensor for name, sensor in spec.sensors.items() if name not in without}
         self._steady = {name: sensor for name, sensor in self._sensors.items() if sensor.steady}
         physics = spec.physics
-        self.world = World(1 / physics.rate, physics.substeps, physics.iterations, physics.gravity)
+        roots = (spec.folder,) if spec.folder else ()
+        self.world = World(1 / physics.rate, physics.substeps, physics.iterations, physics.gravity, roots)
         self._view: View | None = None
         self._caster: Caster | None = None
         self._open, self._resets = True, 0
@@ -114,13 +115,12 @@ class Cell:
             raise CellError(f"seed came as {seed!r}; wanted a whole number, 0 or more")
         self.seed = int(seed)
         self._resets += 1
-        self.world.reset()
         bodies = self.spec.bodies
         self._faults = failing.courses(self.spec.faults, seed)
-        self._states: dict[str, Any] = {}
-        for name, body in bodies.items():
-            items = failing.brought(self._faults, name, body.schedule(name, stream(seed, name)), body.kinds())
-            self._states[name] = body.build(name, self.world, items)
+        try:
+            self._build(again=True)
+        except Different:
+            self._build(again=False)
         self._bodies: dict[str, Body] = dict(bodies)
         self._set: dict[str, Body] = dict(bodies)
         self._stuck: dict[str, Mapping[str, float]] = {}
@@ -149,6 +149,15 @@ class Cell:
         self._contract = Contract(self.variables)
         self._truths = frozenset(v.name for v in self.variables if v.role == "truth")
         return self._look(moment)
+
+    def _build(self, again: bool) -> None:
+        """Build all bodies with this seed's items, in the world of before if it has the same bodies."""
+        self.world.reset(again)
+        self._states: dict[str, Any] = {}
+        for name, body in self.spec.bodies.items():
+            items = failing.brought(self._faults, name, body.schedule(name, stream(self.seed, name)), body.kinds())
+            self._states[name] = body.build(name, self.world, items)
+        self.world.built()
 
     def step(self, action: Action) -> Readings:
         """Run one tick under an action and give the readings at its end.

@@ -39,7 +39,7 @@ def record(
     store: Annotated[Path, typer.Option(help="folder of the store")] = Path("data/runs/store"),
     policy: Annotated[str, typer.Option(help="who acts")] = "expert",
     episodes: Annotated[int, typer.Option(min=1, help="how many")] = 10,
-    ticks: Annotated[int, typer.Option(min=1, help="length of each")] = 600,
+    ticks: Annotated[int | None, typer.Option(min=1, help="length of each, instead of the line's own")] = None,
     seed: Annotated[int, typer.Option(min=0, help="of the first")] = 0,
     noise: Annotated[float, typer.Option(min=0, help="disturbance, share of the limits")] = 0.0,
     model: Annotated[Path, typer.Option(help="name or folder of the model, if the policy needs one")] = Path("sorting"),
@@ -52,7 +52,7 @@ def record(
     spec = read_scene(scene)
     with _bars() as tell:
         found = collect(
-            store, spec, acting(policy, spec, model), range(seed, seed + episodes), ticks, noise, workers,
+            store, spec, acting(policy, spec, model), range(seed, seed + episodes), ticks or spec.ticks, noise, workers,
             lambda n, of: tell("record", n, of),
         )  # fmt: skip
     console.print(repr(found), markup=False, soft_wrap=True)
@@ -79,7 +79,7 @@ def score(
     scene: Scene = "sorting",
     policy: Annotated[list[str], typer.Option(help="who acts; may be given several times")] = ["expert"],  # noqa: B006
     seeds: Annotated[int, typer.Option(min=1, help="runs of each")] = 20,
-    ticks: Annotated[int, typer.Option(min=1, help="length of each run")] = 600,
+    ticks: Annotated[int | None, typer.Option(min=1, help="length of each run, instead of the line's own")] = None,
     model: Annotated[Path, typer.Option(help="name or folder of the model")] = Path("sorting"),
     workers: Workers = 2,
 ) -> None:

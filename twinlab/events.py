@@ -4,7 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-EventKind = Literal["spawned", "picked", "placed", "missed", "dropped", "stop", "fault", "recovered"]
+EventKind = Literal[
+    "spawned", "picked", "placed", "missed", "dropped", "inspected", "completed",
+    "stop", "resumed", "started", "finished", "state",
+    "fault", "recovered", "violation", "collided",
+]  # fmt: skip
+"""What can happen; `Event` says what each kind means, `kpi` what it counts for.
+
+Of items: spawned, picked, placed, missed, dropped, inspected; of orders: completed. Of devices: stop, resumed, started,
+finished, state. Of what must not be: fault, recovered, violation, collided.
+"""
 
 
 @dataclass(frozen=True)
@@ -34,12 +43,33 @@ class Item:
 class Event:
     """Something that happened on the line.
 
+    | kind | it happened that | item | place | right |
+    |---|---|---|---|---|
+    | spawned | an item came onto the line | item | | |
+    | picked | an item was taken up | item | | |
+    | placed | an item was put where it can stay | item | bin, fixture, tray | whether the goal wants it there |
+    | missed | an item left the line unhandled | item | | |
+    | dropped | an item was lost; it may be picked again | item | | |
+    | inspected | a verdict was given on an item | item | "pass" or "reject" | whether the verdict is true |
+    | completed | an order (kit, pallet, tray, round) is done with | order | | whether all of it is as wanted |
+    | stop | a device stopped: a protective stop, a machine that a fault halts | device | why, if known | |
+    | resumed | it can go on | device | | |
+    | started | a machine began a cycle | machine | the part in it, if known | |
+    | finished | it ended the cycle | machine | the part in it, if known | whether the part came out as wanted |
+    | state | a tag of a device changed | tag, such as "press.door" | its new value, such as "open" | |
+    | fault | a fault came | fault | what fails | |
+    | recovered | it went | fault | what failed | |
+    | violation | a limit of safety was exceeded | arm | "joint", "speed", "force", "keep_out" | |
+    | collided | a robot hit what it must not touch | robot | what it hit | |
+
+    What is so from the start (a machine in its cycle, a door that is open) is told at 0 s.
+
     Attributes:
         time: when, since reset [s].
-        kind: what: spawned, picked, placed, missed, dropped, stop (a protective stop of the robot), fault or recovered.
-        item: which part, which device for a stop, or which fault.
-        place: where it ended: a bin's name for placed, what fails for a fault, else "".
-        right: whether a placed item is where the goal wants it.
+        kind: what.
+        item: to which item, order, device, tag or fault it happened.
+        place: where it ended, or what else the kind says; "" where it says nothing.
+        right: whether it was right, where the kind says so.
     """
 
     time: float

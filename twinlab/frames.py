@@ -14,6 +14,7 @@ from scipy.spatial.transform import Rotation
 
 IDENTITY = np.array([0.0, 0, 0, 0, 0, 0, 1])
 IDENTITY.setflags(write=False)
+DOWN = (math.pi, 0.0, 0.0)  # roll, pitch and yaw of a tool that looks down, its x axis ahead
 _BACK = np.array([-1.0, -1, -1, 1])
 
 
@@ -70,6 +71,11 @@ def yaw(pose: np.ndarray) -> float:
     return float(np.arctan2(x[1], x[0]))
 
 
+def axis(pose: np.ndarray, number: int) -> np.ndarray:
+    """The direction (3,) of one of a pose's axes: 0 for x, 1 for y, 2 for z."""
+    return np.asarray(_turn(pose)[:, number])
+
+
 def from_euler(position: tuple[float, ...] | np.ndarray, rpy: tuple[float, float, float]) -> np.ndarray:
     """The pose at a position [m] with roll, pitch and yaw [rad] about the fixed axes (URDF's rpy)."""
     (a, d), (b, e), (c, f) = ((math.sin(angle / 2), math.cos(angle / 2)) for angle in rpy)
@@ -80,6 +86,28 @@ def from_euler(position: tuple[float, ...] | np.ndarray, rpy: tuple[float, float
 def from_rotvec(position: tuple[float, ...] | np.ndarray, vector: np.ndarray) -> np.ndarray:
     """The pose at a position [m], turned about a vector (3,) by its length [rad]."""
     return np.concatenate([np.asarray(position, float), Rotation.from_rotvec(vector).as_quat()])
+
+
+def tool_pose(position: np.ndarray, turn: tuple[float, float, float], yaw: float) -> np.ndarray:
+    """The pose (7,) of a tool at a position [m] that is turned by `yaw` [rad] about the way that it looks back along.
+
+    Args:
+        position: (3,) [m].
+        turn: roll, pitch and yaw of the tool's frame [rad] when its yaw is 0; its z axis is the way that it looks.
+        yaw: for a tool that looks down, its heading as `yaw` tells it.
+    """
+    base = from_euler(position, turn)
+    half = -math.sin(yaw / 2) * axis(base, 2)
+    spin = np.array([0.0, 0, 0, *half, math.cos(yaw / 2)])
+    return np.concatenate([base[:3], compose(spin, base)[3:]])
+
+
+def tool_yaw(pose: np.ndarray, turn: tuple[float, float, float]) -> float:
+    """The yaw [rad] that `tool_pose` was given for a pose, in (-pi, pi]."""
+    base = from_euler((0, 0, 0), turn)
+    forward, back = axis(base, 0), -axis(base, 2)
+    x = axis(pose, 0)
+    return float(np.arctan2(x @ np.cross(back, forward), x @ forward))
 
 
 def look_at(eye: tuple[float, ...], target: tuple[float, ...], up: tuple[float, ...] = (0, 0, 1)) -> np.ndarray:

@@ -1,10 +1,13 @@
 """Robot files: what is wrong with one, said before the physics only says that it cannot load it; quiet loading."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
+
+import numpy as np
 
 from twinlab.errors import MeshError
 
@@ -44,3 +47,39 @@ def quiet() -> Iterator[None]:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nowhere)
+
+
+@dataclass(frozen=True, eq=False)
+class Fixture:
+    """A solid that is fixed to a link of a robot.
+
+    Attributes:
+        name: of its link; `<name>_tip` is a frame at its far end.
+        link: what it is fixed to.
+        pose: of its foot in that link's frame; it stands along z (7,).
+        form: "cylinder" or "box".
+        size: width, depth and length (3,) [m].
+        mass: [kg].
+        colour: sRGB in 0–1.
+    """
+
+    name: str
+    link: str
+    pose: np.ndarray
+    form: str
+    size: tuple[float, float, float]
+    mass: float
+    colour: tuple[float, float, float]
+
+
+def locate(file: str, roots: Sequence[Path]) -> Path:
+    """A file by its path below one of the roots.
+
+    Raises:
+        MeshError: it is not there, or outside of all roots.
+    """
+    for root in roots:
+        path = (root / file).resolve()
+        if path.is_relative_to(root.resolve()) and path.is_file():
+            return path
+    raise MeshError(f"no file {file!r} below {[str(root) for root in roots]}; put it there, or correct the path")

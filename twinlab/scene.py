@@ -57,9 +57,11 @@ class SceneSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True)
     name: str
+    folder: Path | None = Field(None, exclude=True)  # where its file lies: robots and meshes are looked up from there
     title: str = ""
     description: str = ""
     planned_run_time: float = Field(5.0, gt=0, description="planned run time per item, PRI of ISO 22400-2 [s]")
+    ticks: int = Field(600, ge=1, description="how long an episode of this line should be, in control ticks [1]")
     renderer: str = Field("raster", description="which of renderers/ draws the cameras' pictures")
     physics: Physics = Physics()
     bodies: dict[str, Body] = Field(default_factory=dict)
@@ -114,7 +116,7 @@ class SceneSpec(BaseModel):
             if not isinstance(table, dict):
                 raise SceneError(f"{self.name}: no {path!r} to change; {'.'.join(way)!r} is {table!r} and no table")
             table[key] = _plain(value)
-        return _build(tables, f"{self.name} with {dict(changes)}")
+        return _build(tables, f"{self.name} with {dict(changes)}", self.folder)
 
     def vary(self, share: float) -> "SceneSpec":
         """The line with all that differs between seeds scaled by `share`; 0 is the nominal line."""
@@ -164,7 +166,7 @@ def read_scene(scene: str | Path) -> SceneSpec:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as told:
         raise SceneError(f"{path.name}: not TOML: {told}") from told
-    return _build({"name": path.stem, **tables}, path.name)
+    return _build({"name": path.stem, **tables}, path.name, path.resolve().parent)
 
 
 def _table(part: Any) -> dict[str, Any]:
@@ -180,9 +182,11 @@ def _plain(value: Any) -> Any:
     return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
 
 
-def _build(tables: Mapping[str, Any], where: str) -> SceneSpec:
+def _build(tables: Mapping[str, Any], where: str, folder: Path | None) -> SceneSpec:
     """The checked spec of plain tables; `where` begins every message."""
-    tables = dict(tables)
+    if "folder" in tables:
+        raise SceneError(f"{where}: folder: a scene's folder is where its file lies; leave this key out")
+    tables = dict(tables) | {"folder": folder}
     for room in _ROOMS:
         parts = _named(tables, room, where)
         tables[room] = {name: _variant(room, table, f"{where}: [{room}.{name}]") for name, table in parts.items()}
@@ -260,16 +264,42 @@ def _variant(room: str, table: Any, where: str) -> Any:
 def _checked(model: type[_Model], fields: Any, where: str) -> _Model:
     if not isinstance(fields, Mapping):
         raise SceneError(f"{where} came as {fields!r}; wanted a table")
-    known = model.model_fields
-    values = {k: to_si(v, known[k].description or "", f"{where} {k}") if k in known else v for k, v in fields.items()}
-    for key, value in values.items():
-        if key in known and _no_number(value, known[key].annotation):
-            meant = f" ({known[key].description})" if known[key].description else ""
-            raise SceneError(f"{where} {key}: came {value!r}; wanted numbers{meant}")
     try:
-        return model.model_validate(values)
+        return model.model_validate(_in_si(model, fields, where))
     except ValidationError as told:
-        raise SceneError("\n".join(_said(e, known, where) for e in told.errors())) from told
+        raise SceneError("\n".join(_said(e, model.model_fields, where) for e in told.errors())) from told
+
+
+def _in_si(model: type[BaseModel], fields: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The fields of a table, and of tables within it, with all numbers in SI units."""
+    known, values = model.model_fields, dict(fields)
+    for key in values.keys() & known.keys():
+        field, here = known[key], f"{where} {key}"
+        inner, many = _inner(field.annotation)
+        value = values[key]
+        if inner is None:
+            values[key] = to_si(value, field.description or "", here)
+            if _no_number(values[key], field.annotation):
+                meant = f" ({field.description})" if field.description else ""
+                raise SceneError(f"{here}: came {value!r}; wanted numbers{meant}")
+        elif isinstance(value, Mapping) and not many:
+            values[key] = _in_si(inner, value, here)
+        elif isinstance(value, Mapping):
+            tables = {k: v for k, v in value.items() if isinstance(v, Mapping)}
+            values[key] = {**value, **{k: _in_si(inner, v, f"{here}.{k}") for k, v in tables.items()}}
+        elif isinstance(value, list | tuple):
+            values[key] = [
+                _in_si(inner, v, f"{here}[{i}]") if isinstance(v, Mapping) else v for i, v in enumerate(value)
+            ]
+    return values
+
+
+def _inner(wanted: Any) -> tuple[type[BaseModel] | None, bool]:
+    """The model that a field's tables are checked by, None if it holds none, and whether it holds several."""
+    if isinstance(wanted, type) and issubclass(wanted, BaseModel):
+        return wanted, False
+    found = [part for part in get_args(wanted) if isinstance(part, type) and issubclass(part, BaseModel)]
+    return (found[0], True) if found and get_origin(wanted) in (dict, tuple) else (None, False)
 
 
 def _no_number(value: Any, wanted: Any) -> bool:

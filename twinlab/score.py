@@ -22,7 +22,7 @@ def score(
     cell: Cell,
     policy: Policy,
     seeds: Iterable[int],
-    ticks: int = 600,
+    ticks: int | None = None,
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> xr.Dataset:
@@ -32,14 +32,14 @@ def score(
         cell: the line; each run builds one of its own from the same spec, without cameras if the policy is blind.
         policy: who acts.
         seeds: one run each; those from 60,000 to 69,999 are for testing.
-        ticks: length of each run.
+        ticks: length of each run; the line's own where it is not given.
         workers: processes.
         progress: called with how many runs are done, of how many.
 
     Returns:
         A dataset with dim `seed`, in the order of the seeds, and one variable a metric, see `kpi.Kpis`.
     """
-    seeds = list(seeds)
+    seeds, ticks = list(seeds), ticks or cell.spec.ticks
     rows: dict[int, dict[str, float]] = {}
     answers = spread(_run, [(cell.spec, policy, seed, ticks) for seed in seeds], workers)
     for done, (seed, row) in enumerate(answers, 1):

@@ -1,34 +1,56 @@
 """A robot arm whose tool follows Cartesian velocity set-points within limits that it enforces itself."""
 
 from collections.abc import Mapping
-from typing import NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from twinlab import frames
 from twinlab.bodies import Actuator, Body, Vector
+from twinlab.errors import WorldError
 from twinlab.events import Event, Item
+from twinlab.robots import Fixture
 from twinlab.world import World
 
-_DOWN = (np.pi, 0.0)  # roll and pitch of a tool that points down
+PANDA = "franka_panda/panda.urdf"
+_PANDA: dict[str, Any] = {
+    "joints": tuple(f"panda_joint{i}" for i in range(1, 8)),
+    "tool": "panda_grasptarget",
+    "wrist": "panda_hand",
+    "rest": (0, -0.3, 0, -2.2, 0, 1.9, 0.785),
+    "torque": (87, 87, 87, 87, 12, 12, 12),
+}
+_BEYOND = 1.5  # measured speeds this far beyond a limit are a violation; below, contacts and rounding make them
 
 
 class ArmState(NamedTuple):
     """Where the arm is sent; a tuple, because each physics step makes a changed copy.
 
     Attributes:
+        tool: the link whose frame is the tool, "arm/panda_grasptarget".
+        wrist: the link whose joint measures the wrench.
+        joints: names of the arm's own joints, from the base to the tool.
+        torque: highest torque of each [N m].
+        rest: where each would rather be [rad].
+        at: where the tool was at the last tick (3,) [m].
         target: x, y, z [m] and yaw [rad] of the tool (4,).
         velocity: of the target in the last tick [m/s, rad/s] (4,).
         goal: joint targets at the end of this tick (joint,).
-        start: those of the arm's own joints at its begin; plain numbers, which a physics step reads one by one.
+        start: the same at its begin; plain numbers, which a physics step reads one by one.
         way: how far each of these goes in the tick.
         steps: physics steps that a tick has.
         done: how many of them are done.
-        over: whether the wrist carries more than its limit now.
-        told: whether this overload was told already.
+        over: which limit is exceeded now, "" for none.
+        told: which one was told already.
     """
 
+    tool: str
+    wrist: str
+    joints: tuple[str, ...]
+    torque: tuple[float, ...]
+    rest: np.ndarray
+    at: np.ndarray
     target: np.ndarray
     velocity: np.ndarray
     goal: np.ndarray
@@ -36,24 +58,50 @@ class ArmState(NamedTuple):
     way: tuple[float, ...]
     steps: int = 1
     done: int = 0
-    over: bool = False
-    told: bool = False
+    over: str = ""
+    told: str = ""
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Zone(_Table):
+    """A box that a tool must not enter."""
+
+    low: Vector = Field(description="its lowest corner [m]")
+    high: Vector = Field(description="its highest corner [m]")
+
+
+class Mount(_Table):
+    """A solid that is screwed to a link, such as a suction cup; its far end is the link `<name>_tip`."""
+
+    link: str = Field(description="the link that it is screwed to")
+    position: Vector = Field((0, 0, 0), description="of its foot in that link's frame [m]")
+    turn: Vector = Field((0, 0, 0), description="roll, pitch, yaw in that link's frame; it stands along its z [rad]")
+    form: Literal["cylinder", "box"] = "cylinder"
+    size: Vector = Field((0.04, 0.04, 0.06), description="width (a cylinder's diameter), depth and length [m]")
+    mass: float = Field(0.1, gt=0, description="mass [kg]")
+    colour: Vector = Field((0.2, 0.2, 0.22), description="sRGB in 0–1")
 
 
 class Arm(Body):
     """A robot arm, by default the Franka Emika Panda that `pybullet_data` brings, its tool pointing down.
 
-    Limits are those of the robot's data sheet or tighter; a set-point beyond one is cut to it, and a wrist force
-    beyond `force` makes a protective stop: an event, and the tool stays where it is except for going up.
+    Limits are those of the robot's data sheet or tighter; a set-point beyond one is cut to it. What exceeds one all the
+    same (a wrist force, a measured speed, a tool in a box that it must keep out of) is a violation and makes a
+    protective stop: an event, and the tool stays where it is except for going back.
     """
 
-    robot: str = Field("franka_panda/panda.urdf", description="URDF file, a path or a name below pybullet_data")
+    robot: str = Field(PANDA, description="robot file, a path below the scene's folder or a name below pybullet_data")
     position: Vector = Field((0, 0, 0), description="of the base [m]")
     yaw: float = Field(0, description="turn of the base about z [rad]")
-    joints: tuple[str, ...] = tuple(f"panda_joint{i}" for i in range(1, 8))
-    tool: str = Field("panda_grasptarget", description="link whose frame is the tool")
-    wrist: str = Field("panda_hand", description="link whose joint measures the wrench")
-    rest: tuple[float, ...] = Field((0, -0.3, 0, -2.2, 0, 1.9, 0.785), description="joint positions to stay near [rad]")
+    joints: tuple[str, ...] = Field(_PANDA["joints"], description="its joints, base first; () for all up to the tool")
+    tool: str = Field(_PANDA["tool"], description='link whose frame is the tool; "" for the last link of the file')
+    wrist: str = Field(_PANDA["wrist"], description='link whose joint measures the wrench; "" for the last that moves')
+    mounts: dict[str, Mount] = Field(default_factory=dict, description="what is screwed to it, by name")
+    turn: Vector = Field(frames.DOWN, description="roll, pitch, yaw of the tool's frame when its yaw is 0 [rad]")
+    rest: tuple[float, ...] = Field(_PANDA["rest"], description="joint positions to stay near; () for middles [rad]")
     home: tuple[float, float, float, float] = Field((0.42, 0, 0.32, 0), description="x, y, z [m], yaw [rad] at start")
     low: Vector = Field((0.1, -0.7, 0.01), description="reach: the tool's lowest x, y, z [m]")
     high: Vector = Field((0.75, 0.7, 0.6), description="reach: the tool's highest x, y, z [m]")
@@ -61,14 +109,24 @@ class Arm(Body):
     turning: float = Field(2.5, gt=0, description="highest turning speed of the tool [rad/s]")
     acceleration: float = Field(5.0, gt=0, description="highest acceleration of the tool [m/s^2]")
     joint_speed: float = Field(2.175, gt=0, description="highest speed of a joint [rad/s]")
-    torque: tuple[float, ...] = Field((87, 87, 87, 87, 12, 12, 12), description="highest motor torques [N m]")
+    torque: tuple[float, ...] = Field(_PANDA["torque"], description="highest motor torques; () for the file's [N m]")
     force: float = Field(60, gt=0, description="wrist force above which the arm stops [N]")
+    keep_out: tuple[Zone, ...] = Field((), description="boxes that the tool must not enter")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _found(cls, given: Any) -> Any:
+        """What is not said of another robot than the default is found in its file."""
+        if not isinstance(given, dict) or given.get("robot", PANDA) == PANDA:
+            return given
+        return {**{key: type(value)() for key, value in _PANDA.items()}, **given}
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
         for key in ("rest", "torque"):
-            if len(getattr(self, key)) != len(self.joints):
-                raise ValueError(f"{key} has {len(getattr(self, key))} numbers for {len(self.joints)} joints")
+            given = getattr(self, key)
+            if self.joints and given and len(given) != len(self.joints):
+                raise ValueError(f"{key} has {len(given)} numbers for {len(self.joints)} joints")
         if not all(low < high for low, high in zip(self.low, self.high, strict=True)):
             raise ValueError(f"low {self.low} must be below high {self.high} on every axis")
         if not all(low <= at <= high for low, at, high in zip(self.low, self.home[:3], self.high, strict=True)):
@@ -77,14 +135,25 @@ class Arm(Body):
 
     def build(self, name: str, world: World, items: tuple[Item, ...]) -> ArmState:
         """Load the robot and put its tool at home."""
-        world.load(name, self.robot, frames.pose(self.position, self.yaw))
-        world.set_joints(name, self._named(np.array(self.rest)))
-        target = np.array(self.home)
-        for _ in range(5):  # each call starts where the one before ended
-            goal = self._solve(name, world, target, world.joints(name).position)
-            world.set_joints(name, self._named(goal))
-        count = len(self.joints)
-        return ArmState(target, np.zeros(4), goal, tuple(goal[:count].tolist()), (0.0,) * count)
+        world.load(name, self.robot, frames.pose(self.position, self.yaw), fixtures=self._fixtures())
+        tool = f"{name}/{self.tool or world.tip(name)}"
+        joints = self.joints or world.path(tool)
+        wrist = f"{name}/{self.wrist}" if self.wrist else world.moved_by(name, joints[-1])
+        low, high = world.limits(name, joints)
+        rest = np.array(self.rest or (low + high) / 2)
+        torque = self.torque or world.efforts(name, joints)
+        for key, values in (("rest", rest), ("torque", torque)):
+            if len(values) != len(joints):
+                raise WorldError(f"{name}: {key} has {len(values)} numbers for its {len(joints)} joints {joints}")
+        world.set_joints(name, dict(zip(joints, rest.tolist(), strict=True)))
+        target, goal = np.array(self.home), rest
+        for _ in range(20):  # each call starts where the one before ended
+            goal = self._solve(world, tool, target, goal, rest)
+        world.set_joints(name, dict(zip(joints, goal.tolist(), strict=True)))
+        start, way = tuple(goal.tolist()), (0.0,) * len(joints)
+        return ArmState(
+            tool, wrist, joints, tuple(torque), rest, world.pose(tool)[:3], target, np.zeros(4), goal, start, way
+        )
 
     def actuators(self, name: str) -> tuple[Actuator, ...]:
         """The tool's velocity: x, y, z [m/s] and yaw [rad/s]."""
@@ -100,36 +169,65 @@ class Arm(Body):
         change = velocity[:3] - state.velocity[:3]
         change *= min(1.0, self.acceleration * tick / max(float(np.linalg.norm(change)), 1e-9))
         velocity[:3] = state.velocity[:3] + change
-        limit = self.force / 2 if state.over else self.force  # a stop ends only when the load is clearly gone
-        over = bool(np.linalg.norm(world.reaction(f"{name}/{self.wrist}")[:3]) > limit)
+        at = world.pose(state.tool)
+        over = self._exceeded(name, world, state, at[:3], tick)
         base = state.target
-        if over:  # hold where the tool really is; only up is free
-            base = np.array([*world.pose(f"{name}/{self.tool}")[:3], state.target[3]])
-            velocity = velocity * [0, 0, velocity[2] > 0, 0]
+        if over:  # hold where the tool really is; only back, the way that it does not look, is free
+            base = np.array([*at[:3], state.target[3]])
+            velocity = np.array([*self._back(velocity[:3], at), 0.0])
         target = base + velocity * tick
         target[:3] = np.clip(target[:3], self.low, self.high)
-        goal = self._solve(name, world, target, state.goal)
+        goal = self._solve(world, state.tool, target, state.goal, state.rest)
         way = goal - state.goal
         share = min(1.0, self.joint_speed * tick / max(np.abs(way).max(), 1e-9))
         way *= share
         target = state.target + share * (target - state.target)  # what the joints could not follow is not owed
-        velocity, steps, count = (target - state.target) / tick, round(tick / world.timestep), len(self.joints)
-        start, told = tuple(state.goal[:count].tolist()), state.told and over
-        return ArmState(target, velocity, state.goal + way, start, tuple(way[:count].tolist()), steps, 0, over, told)
+        velocity, steps = (target - state.target) / tick, round(tick / world.timestep)
+        start = tuple(state.goal.tolist())
+        return state._replace(
+            at=at[:3], target=target, velocity=velocity, goal=state.goal + way, start=start, way=tuple(way.tolist()),
+            steps=steps, done=0, over=over,
+        )  # fmt: skip
 
     def advance(self, name: str, world: World, state: ArmState) -> tuple[ArmState, tuple[Event, ...]]:
         """Lead the joints along the line from the last tick's goal to this one's."""
         share = min(1.0, state.done / state.steps)
         span = state.steps * world.timestep if share < 1 else np.inf
         positions = [at + share * way for at, way in zip(state.start, state.way, strict=True)]
-        world.drive(name, self.joints, positions, self.torque, [way / span for way in state.way], gain=0.1)
-        events = (Event(world.time, "stop", name),) if state.over and not state.told else ()
+        world.drive(name, state.joints, positions, state.torque, [way / span for way in state.way], gain=0.1)
+        events: tuple[Event, ...] = ()
+        if state.over and state.over != state.told:
+            events = (Event(world.time, "violation", name, state.over),)
+            events += () if state.told else (Event(world.time, "stop", name, state.over),)
+        elif state.told and not state.over:
+            events = (Event(world.time, "resumed", name),)
         return state._replace(done=state.done + 1, told=state.over), events
 
-    def _named(self, positions: np.ndarray) -> dict[str, float]:
-        """Joint → position; the gripper's joints, which come last, are left out."""
-        return dict(zip(self.joints, positions[: len(self.joints)].tolist(), strict=True))
+    def _exceeded(self, name: str, world: World, state: ArmState, at: np.ndarray, tick: float) -> str:
+        """Which limit is exceeded now, "" for none; a stop by force ends only when the load is clearly gone."""
+        limit = self.force / 2 if state.over == "force" else self.force
+        if np.linalg.norm(world.reaction(state.wrist)[:3]) > limit:
+            return "force"
+        if any((at >= zone.low).all() and (at <= zone.high).all() for zone in self.keep_out):
+            return "keep_out"
+        if np.linalg.norm(at - state.at) > _BEYOND * self.speed * tick:
+            return "speed"
+        joints = world.joints(name)
+        numbers = [joints.names.index(joint) for joint in state.joints]
+        if np.abs(joints.velocity[numbers]).max() > _BEYOND * self.joint_speed:
+            return "joint"
+        return ""
 
-    def _solve(self, name: str, world: World, target: np.ndarray, near: np.ndarray) -> np.ndarray:
-        pose = frames.from_euler(target[:3], (*_DOWN, float(target[3])))
-        return world.inverse(name, self.tool, pose, near, self._named(np.array(self.rest)))
+    def _back(self, velocity: np.ndarray, at: np.ndarray) -> np.ndarray:
+        """The part of a velocity (3,) that leads the tool away from where it looks."""
+        back = -frames.axis(at, 2)
+        return max(0.0, float(velocity @ back)) * back
+
+    def _solve(self, world: World, tool: str, target: np.ndarray, near: np.ndarray, rest: np.ndarray) -> np.ndarray:
+        return world.inverse(tool, frames.tool_pose(target[:3], self.turn, float(target[3])), near, rest)
+
+    def _fixtures(self) -> tuple[Fixture, ...]:
+        return tuple(
+            Fixture(name, m.link, frames.from_euler(m.position, m.turn), m.form, m.size, m.mass, m.colour)
+            for name, m in self.mounts.items()
+        )

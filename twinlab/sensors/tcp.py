@@ -6,8 +6,9 @@ import numpy as np
 from pydantic import Field
 
 from twinlab import frames
+from twinlab.frames import DOWN
 from twinlab.readings import Readings, Variable
-from twinlab.sensors import Draw, Moment, Sensor
+from twinlab.sensors import Draw, Moment, Sensor, Vector
 
 _SPREAD = 3.62  # ISO 9283: mean plus three standard deviations of the distance, in those of one axis (Maxwell)
 
@@ -26,6 +27,7 @@ class Tcp(Sensor):
         description="standard deviation of the zero's error, per episode: x, y, z, yaw",
     )
     link: str = Field("arm/panda_grasptarget", description="the tool's link")
+    turn: Vector = Field(DOWN, description="roll, pitch, yaw of the tool's frame when its yaw is 0, as the arm's [rad]")
     repeatability: float = Field(0.0001, ge=0, description="pose repeatability after ISO 9283 [m]")
     turning: float = Field(0.0002, ge=0, description="standard deviation of the yaw's noise [rad]")
 
@@ -38,7 +40,7 @@ class Tcp(Sensor):
     def read(self, name: str, moment: Moment, state: None) -> tuple[Readings, None]:
         """Forward kinematics, by the physics."""
         pose = moment.snapshot.pose(self.link)
-        return {name: np.array([*pose[:3], frames.yaw(pose)], np.float32)}, None
+        return {name: np.array([*pose[:3], frames.tool_yaw(pose, self.turn)], np.float32)}, None
 
     def measure(self, name: str, moment: Moment, clean: Readings, state: None, draw: Draw) -> tuple[Readings, None]:
         """The same, within the repeatability."""

@@ -6,14 +6,17 @@ from pathlib import Path
 import numpy as np
 
 from twinlab import frames
-from twinlab.errors import MeshError, WorldError
-from twinlab.robots import check_robot, quiet
+from twinlab.errors import WorldError
+from twinlab.robots import Fixture, locate, quiet
 from twinlab.snapshot import Piece, Visual
 from twinlab.world import _ties as ties
 from twinlab.world._kept import Body, Surface
 from twinlab.world._kept import Saved as Saved
 from twinlab.world._mechanism import Link as Link
 from twinlab.world._mechanism import mechanism
+from twinlab.world._recipe import Different as Different
+from twinlab.world._recipe import Recipe, key
+from twinlab.world._robot import described, loaded
 from twinlab.world._seen import Seen
 from twinlab.world._shapes import collision, visuals
 
@@ -32,16 +35,25 @@ class World(Seen):
         substeps: solver steps within each of them; more is finer and slower.
         iterations: solver iterations a substep.
         gravity: along z [m/s^2].
+        roots: folders in which files are looked up, before pybullet_data; nothing outside of them is read.
     """
 
-    def __init__(self, step: float = 1 / 240, substeps: int = 1, iterations: int = 50, gravity: float = -9.81) -> None:
+    def __init__(
+        self,
+        step: float = 1 / 240,
+        substeps: int = 1,
+        iterations: int = 50,
+        gravity: float = -9.81,
+        roots: Sequence[Path] = (),
+    ) -> None:
         self.client = pybullet.connect(pybullet.DIRECT)
         if self.client < 0:
             raise WorldError("PyBullet gave no client; close some worlds first (it can hold about 1,000)")
         if not pybullet.isNumpyEnabled():
             raise WorldError("this PyBullet was built without NumPy; install the wheel: pip install pybullet==3.2.7")
         self._step, self._substeps, self._iterations, self._gravity = step, substeps, iterations, gravity
-        self._bodies = {}
+        self.roots = (*roots, Path(pybullet_data.getDataPath()))
+        self._bodies, self._recipe = {}, Recipe()
         self.reset()
 
     def __enter__(self) -> "World":
@@ -56,22 +68,54 @@ class World(Seen):
             pybullet.disconnect(self.client)
             self.client = -1
 
-    def reset(self) -> None:
-        """Empty the world and set the clock to zero."""
+    def reset(self, again: bool = False) -> bool:
+        """Empty the world and set the clock to zero.
+
+        Args:
+            again: whether the same bodies will be added in the same order. Then they are kept and put back where they
+                stood; `add`, `assemble` and `load` raise `Different` at the first that is not the same.
+
+        Returns:
+            Whether they are kept. They are not where going back is not exact: PyBullet's compounds of hulls drift then.
+        """
         self._check_open()
+        again = again and self._recipe.saved >= 0
+        if again:
+            for link in tuple(self._ties):
+                self.untie(link)
+            pybullet.restoreState(stateId=self._recipe.saved, physicsClientId=self.client)
+            self._recipe.at, self._recipe.again = 0, True
+        else:
+            self._empty()
+        self.steps = 0
+        self._before, self._bodies = self._bodies, {}
+        self._robots: list[Body] = []
+        self._links = []
+        self._visuals = ()
+        self._surfaces = {}
+        self._ties = {}
+        return again
+
+    def built(self) -> None:
+        """Say that all bodies are there: the next `reset(again=True)` can come back to here.
+
+        Raises:
+            Different: fewer bodies were added than before.
+        """
+        recipe = self._recipe
+        if recipe.at < len(recipe.steps):
+            raise Different
+        if recipe.saved < 0 and all(body.exact for body in self._bodies.values()):
+            recipe.saved = pybullet.saveState(physicsClientId=self.client)
+
+    def _empty(self) -> None:
+        self._recipe = Recipe()
         pybullet.resetSimulation(physicsClientId=self.client)
         pybullet.setPhysicsEngineParameter(
             fixedTimeStep=self._step / self._substeps, numSolverIterations=self._iterations,
             contactBreakingThreshold=_APART, deterministicOverlappingPairs=1, physicsClientId=self.client,
         )  # fmt: skip
         pybullet.setGravity(0, 0, self._gravity, physicsClientId=self.client)
-        self.steps = 0
-        self._bodies = {}
-        self._robots: list[Body] = []
-        self._links = []
-        self._visuals = ()
-        self._surfaces = {}
-        self._ties = {}
 
     # ---- building
 
@@ -94,21 +138,26 @@ class World(Seen):
             friction: Coulomb coefficient, multiplied with that of what it touches.
             rolling: rolling friction coefficient [m].
         """
-        number = pybullet.createMultiBody(
-            baseMass=mass,
-            baseCollisionShapeIndex=collision(name, pieces, self.client),
-            basePosition=pose[:3],
-            baseOrientation=pose[3:],
-            physicsClientId=self.client,
-        )
-        body = self._register(name, number, (), mass)
+        made_of = key("add", name, [(p.solid, p.pose) for p in pieces], friction, rolling)
+        number = self._recipe.known(made_of)
+        if number is None:
+            number = pybullet.createMultiBody(
+                baseMass=mass,
+                baseCollisionShapeIndex=collision(name, pieces, self.client),
+                basePosition=pose[:3],
+                baseOrientation=pose[3:],
+                physicsClientId=self.client,
+            )
+            pybullet.changeDynamics(
+                number, -1, lateralFriction=friction, rollingFriction=rolling, physicsClientId=self.client
+            )
+            self._recipe.wrote(made_of, number)
+            body = self._register(name, number, (), mass)
+        else:
+            body = self._register(name, number, (), self._before[name].mass)
+            self.place(name, pose, mass)
         self._stand(name)
-        pybullet.changeDynamics(
-            number, -1, lateralFriction=friction, rollingFriction=rolling, physicsClientId=self.client
-        )
-        self._visuals += tuple(
-            Visual(body.first, body.index, p.solid.mesh, p.pose, p.colour, p.gloss, p.texture) for p in pieces
-        )
+        self._draw(body, 0, pieces)
 
     def assemble(self, name: str, pieces: Sequence[Piece], links: Sequence[Link], pose: np.ndarray) -> None:
         """Add a mechanism: a base that stands still and links that move against it or each other.
@@ -119,20 +168,21 @@ class World(Seen):
             links: each after its parent.
             pose: frame of the base in the world (7,).
         """
-        number = mechanism(name, pieces, links, pose, self.client)
+        parts = [(link.name, [(p.solid, p.pose) for p in link.pieces], link.pose, link.mass) for link in links]
+        made_of = key("assemble", name, [(p.solid, p.pose) for p in pieces], parts, pose)
+        number = self._recipe.known(made_of)
+        if number is None:
+            number = mechanism(name, pieces, links, pose, self.client)
+            self._recipe.wrote(made_of, number)
         body = self._register(name, number, tuple(link.name for link in links))
         moving = [(i, link) for i, link in enumerate(links) if link.joint != "fixed"]
         body.moves([(i, link.name, link.low, link.high) for i, link in moving])
         self._stand(name)
         self._robots += [body]
-        drawn = [(0, pieces), *((i + 1, link.pieces) for i, link in enumerate(links))]
-        self._visuals += tuple(
-            Visual(body.first + i, body.index, p.solid.mesh, p.pose, p.colour, p.gloss, p.texture)
-            for i, own in drawn
-            for p in own
-        )
+        for i, own in enumerate((pieces, *(link.pieces for link in links))):
+            self._draw(body, i, own)
 
-    def load(self, name: str, file: str, pose: np.ndarray, faces: int = 200) -> None:
+    def load(self, name: str, file: str, pose: np.ndarray, faces: int = 200, fixtures: Sequence[Fixture] = ()) -> None:
         """Load a robot from a URDF file and fix its base.
 
         Args:
@@ -144,23 +194,27 @@ class World(Seen):
         Raises:
             MeshError: the file or a mesh that it names is missing, or PyBullet cannot read it.
         """
-        path = Path(file) if Path(file).is_absolute() else Path(pybullet_data.getDataPath()) / file
-        check_robot(name, path)
-        try:
-            number = pybullet.loadURDF(str(path), pose[:3], pose[3:], useFixedBase=True, physicsClientId=self.client)
-        except pybullet.error as told:
-            raise MeshError(f"{name}: PyBullet cannot load {str(file)!r} ({told}); are all its meshes there?") from told
-        count = pybullet.getNumJoints(number, self.client)
-        infos = [pybullet.getJointInfo(number, j, self.client) for j in range(count)]
-        body = self._register(name, number, tuple(i[12].decode() for i in infos))
-        body.moves([(i[0], i[1].decode(), *i[8:10]) for i in infos if i[2] != pybullet.JOINT_FIXED])
-        info = pybullet.getDynamicsInfo(number, -1, self.client)
-        body.inertial = np.array([*info[3], *info[4]])
+        path = self.find(file)
+        made_of = key("load", name, path, pose, fixtures)
+        number = self._recipe.known(made_of)
+        if number is None:
+            number = loaded(name, path, pose, self.client)
+            self._recipe.wrote(made_of, number)
+        links, joints, inertial = described(number, self.client)
+        body = self._register(name, number, links)
+        body.moves(joints)
+        body.inertial = inertial
         self._stand(name)
         self._robots += [body] if body.joints else []
-        for j in range(count):
-            pybullet.enableJointForceTorqueSensor(number, j, True, self.client)
         self._visuals += tuple(visuals(number, body.index, body.first, faces, self.client))
+
+    def find(self, file: str) -> Path:
+        """A file by its path below one of the roots.
+
+        Raises:
+            MeshError: it is not there, or outside of all roots.
+        """
+        return locate(file, self.roots)
 
     def pad(self, name: str, links: Sequence[str], friction: float, rolling: float) -> None:
         """Give links of a robot rough pads: Coulomb friction coefficient, and spinning friction coefficient [m]."""
@@ -237,33 +291,32 @@ class World(Seen):
             velocityGains=[1.0] * count, forces=forces, physicsClientId=self.client,
         )  # fmt: skip
 
-    def inverse(
-        self, name: str, link: str, pose: np.ndarray, near: np.ndarray, rest: Mapping[str, float]
-    ) -> np.ndarray:
-        """Joint positions that bring a link's frame to a pose, by PyBullet's damped least squares.
+    def inverse(self, link: str, pose: np.ndarray, near: np.ndarray, rest: np.ndarray) -> np.ndarray:
+        """Joint positions that bring a link's frame to a pose.
 
         Args:
-            name: the robot.
-            link: the link that shall get there.
+            link: the link that shall get there, "arm/panda_grasptarget".
             pose: where to (7,), in the world.
-            near: joint positions to start from (joint,).
-            rest: joint → position to stay near where the pose leaves a choice.
+            near: positions of the joints on the way to it to start from (joint,).
+            rest: where they would rather be where the pose leaves a choice (joint,).
 
         Returns:
-            Positions of all moving joints (joint,).
+            Positions of these joints, in the order of `path` (joint,).
         """
+        name, _, part = link.partition("/")
         body = self._body(name)
         if body.solver is not None:
             pose = frames.compose(body.solver, pose)
-        limits = body.limits
+        limits, own = body.limits, [body.names.index(j) for j in self.path(link)]
+        current, restful = np.zeros(len(body.names)), np.zeros(len(body.names))
+        current[own], restful[own] = near, rest
         found = pybullet.calculateInverseKinematics(
-            body.number, body.link(link), pose[:3], pose[3:],
+            body.number, body.link(part), pose[:3], pose[3:],
             lowerLimits=[low for low, _ in limits], upperLimits=[high for _, high in limits],
-            jointRanges=[high - low for low, high in limits],
-            restPoses=[rest.get(joint, at) for joint, at in zip(body.names, near, strict=True)],
-            currentPositions=list(near), maxNumIterations=30, physicsClientId=self.client,
+            jointRanges=[high - low for low, high in limits], restPoses=list(restful),
+            currentPositions=list(current), maxNumIterations=30, physicsClientId=self.client,
         )  # fmt: skip
-        return np.array(found)
+        return np.array(found)[own]
 
     def tie(self, link: str, other: str, force: float) -> None:
         """Let a link hold a body just where it is now, as a suction cup does; what the link held before is let go.
@@ -318,6 +371,11 @@ class World(Seen):
         """Give back the memory that a saved state takes."""
         self._check_open()
         pybullet.removeState(saved.number, physicsClientId=self.client)
+
+    def _draw(self, body: Body, link: int, pieces: Sequence[Piece]) -> None:
+        self._visuals += tuple(
+            Visual(body.first + link, body.index, p.solid.mesh, p.pose, p.colour, p.gloss, p.texture) for p in pieces
+        )
 
     def _follow(self, body: Body) -> None:
         """Let a robot's links stand where its joints say.

@@ -27,6 +27,7 @@ class Body:
     home: np.ndarray | None = None  # where its base stands in the world, if it cannot move by itself
     solver: np.ndarray | None = None  # of a robot: from the world to where PyBullet solves its inverse kinematics
     mass: float | None = None  # of a single rigid body [kg]
+    exact: bool = True  # whether it goes on as before after going back
 
     def moves(self, joints: Sequence[tuple[int, str, float, float]]) -> None:
         """Take the moving joints: PyBullet's index, name, lowest and highest position of each."""

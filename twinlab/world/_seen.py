@@ -1,6 +1,7 @@
 """What can be asked of a world: names in, arrays out. Nothing here changes how it goes on."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from twinlab.robots import quiet
 from twinlab.snapshot import Contacts, Joints, Snapshot, Visual
 from twinlab.world._kept import Body, Surface, known, touching
 from twinlab.world._shapes import speed
-from twinlab.world._ties import Tie, load
+from twinlab.world._ties import Tie, load, stretch
 
 with quiet():  # PyBullet tells its build time on stderr, which notebooks would show
     import pybullet
@@ -72,13 +73,57 @@ class Seen(ABC):
         body = self._body(name)
         states = pybullet.getJointStates(body.number, body.joints, self.client)
         position, velocity, torque = (np.array([s[i] for s in states]) for i in (0, 1, 3))
+        torque *= self.steps > 0  # before the first step PyBullet tells those of before the reset
         return Joints(body.names, position, velocity, torque)
+
+    def path(self, link: str) -> tuple[str, ...]:
+        """The moving joints between a robot's base and one of its links "arm/panda_hand", base first."""
+        name, _, part = link.partition("/")
+        body = self._body(name)
+        index, found = body.link(part), []
+        while index >= 0:
+            if index in body.joints:
+                found.append(body.names[body.joints.index(index)])
+            index = pybullet.getJointInfo(body.number, index, self.client)[16]
+        return tuple(reversed(found))
+
+    def tip(self, name: str) -> str:
+        """The only link of a robot that carries no other.
+
+        Raises:
+            WorldError: it has several.
+        """
+        body = self._body(name)
+        infos = [pybullet.getJointInfo(body.number, i, self.client) for i in range(len(body.links))]
+        carrying = {info[16] for info in infos}
+        tips = [link for i, link in enumerate(body.links) if i not in carrying]
+        if len(tips) != 1:
+            raise WorldError(f"{name}: its links {tips} carry no other; say which one is the tool: tool = {tips[0]!r}")
+        return tips[0]
+
+    def moved_by(self, name: str, joint: str) -> str:
+        """The link "arm/panda_hand" that a joint moves."""
+        body = self._body(name)
+        return f"{name}/{body.links[body.joint(joint)]}"
+
+    def limits(self, name: str, joints: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Lowest and highest position of joints (joint,) [rad or m]; a whole turn where the file gives none."""
+        body = self._body(name)
+        found = [body.limits[body.names.index(joint)] for joint in joints]
+        low, high = np.array([(a, b) if a < b else (-np.pi, np.pi) for a, b in found]).T
+        return low, high
+
+    def efforts(self, name: str, joints: Sequence[str]) -> tuple[float, ...]:
+        """The highest torque or force of joints that the file gives (joint,) [N m or N]."""
+        body = self._body(name)
+        return tuple(pybullet.getJointInfo(body.number, body.joint(joint), self.client)[10] for joint in joints)
 
     def reaction(self, link: str) -> np.ndarray:
         """Force [N] and torque [N m] (6,) that a link's joint carries, in the link's own frame."""
         name, _, part = link.partition("/")
         body = self._body(name)
-        return np.array(pybullet.getJointState(body.number, body.link(part), self.client)[2])
+        load = np.array(pybullet.getJointState(body.number, body.link(part), self.client)[2])
+        return load * (self.steps > 0)  # before the first step PyBullet tells that of before the reset
 
     def contacts(self, name: str) -> Contacts:
         """What touches a body now; contacts between its own links are left out."""
@@ -131,6 +176,14 @@ class Seen(ABC):
     def strain(self, link: str) -> float:
         """The force that a link's tie carried in the last step [N], 0 without one."""
         return load(self._ties[link], self.client) if link in self._ties else 0.0
+
+    def stretch(self, link: str) -> float:
+        """How far what a link's tie holds has moved off the place where it was tied [m], 0 without one."""
+        return stretch(self._ties[link], self.client) if link in self._ties else 0.0
+
+    def loose(self, name: str) -> bool:
+        """Whether a body is a single rigid one that can be moved by what touches it."""
+        return bool(self._body(name).mass)
 
     def _check_open(self) -> None:
         if self.client < 0:

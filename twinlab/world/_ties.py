@@ -52,6 +52,15 @@ def load(tie: Tie, client: int) -> float:
     return float(np.linalg.norm(pybullet.getConstraintState(tie.number, client)[:3]))
 
 
+def stretch(tie: Tie, client: int) -> float:
+    """How far what is held has moved off the place where it was sealed [m]."""
+    body, index, held = tie.parts
+    holder = pybullet.getLinkState(body, index, physicsClientId=client)[:2]
+    at = pybullet.getBasePositionAndOrientation(held, client)
+    meets, _ = pybullet.multiplyTransforms(*at, *tie.frames[2:])
+    return float(np.linalg.norm(np.subtract(meets, holder[0])))
+
+
 def brought_back(now: Mapping[str, Tie], then: Mapping[str, Tie], client: int) -> dict[str, Tie]:
     """The ties of a saved state: those that are still there are kept, others made anew as they were."""
     for link, tie in now.items():

@@ -1,0 +1,35 @@
+"""A robot file into PyBullet, and what PyBullet then says of it."""
+
+from pathlib import Path
+
+import numpy as np
+
+from twinlab.errors import MeshError
+from twinlab.robots import check_robot, quiet
+
+with quiet():  # PyBullet tells its build time on stderr, which notebooks would show
+    import pybullet
+
+
+def loaded(name: str, path: Path, pose: np.ndarray, client: int) -> int:
+    """PyBullet's number of a robot whose base is fixed at a pose (7,); each of its joints measures its load.
+
+    Raises:
+        MeshError: PyBullet cannot read the file or a mesh that it names.
+    """
+    check_robot(name, path)
+    try:
+        number = pybullet.loadURDF(str(path), pose[:3], pose[3:], useFixedBase=True, physicsClientId=client)
+    except pybullet.error as told:
+        raise MeshError(f"{name}: PyBullet cannot load {str(path)!r} ({told}); are all its meshes there?") from told
+    for joint in range(pybullet.getNumJoints(number, client)):
+        pybullet.enableJointForceTorqueSensor(number, joint, True, client)
+    return number
+
+
+def described(number: int, client: int) -> tuple[tuple[str, ...], list[tuple[int, str, float, float]], np.ndarray]:
+    """A robot's links, its moving joints (index, name, lowest, highest position), its base's centre of mass (7,)."""
+    infos = [pybullet.getJointInfo(number, j, client) for j in range(pybullet.getNumJoints(number, client))]
+    joints = [(i[0], i[1].decode(), *i[8:10]) for i in infos if i[2] != pybullet.JOINT_FIXED]
+    base = pybullet.getDynamicsInfo(number, -1, client)
+    return tuple(i[12].decode() for i in infos), joints, np.array([*base[3], *base[4]])

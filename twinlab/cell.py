@@ -115,12 +115,12 @@ class Cell:
             raise CellError(f"seed came as {seed!r}; wanted a whole number, 0 or more")
         self.seed = int(seed)
         self._resets += 1
-        bodies = self.spec.bodies
+        bodies = {name: body.drawn(stream(seed, f"{name} drawn")) for name, body in self.spec.bodies.items()}
         self._faults = failing.courses(self.spec.faults, seed)
         try:
-            self._build(again=True)
+            self._build(bodies, again=True)
         except Different:
-            self._build(again=False)
+            self._build(bodies, again=False)
         self._bodies: dict[str, Body] = dict(bodies)
         self._set: dict[str, Body] = dict(bodies)
         self._stuck: dict[str, Mapping[str, float]] = {}
@@ -150,11 +150,11 @@ class Cell:
         self._truths = frozenset(v.name for v in self.variables if v.role == "truth")
         return self._look(moment)
 
-    def _build(self, again: bool) -> None:
+    def _build(self, bodies: Mapping[str, Body], again: bool) -> None:
         """Build all bodies with this seed's items, in the world of before if it has the same bodies."""
         self.world.reset(again)
         self._states: dict[str, Any] = {}
-        for name, body in self.spec.bodies.items():
+        for name, body in bodies.items():
             items = failing.brought(self._faults, name, body.schedule(name, stream(self.seed, name)), body.kinds())
             self._states[name] = body.build(name, self.world, items)
         self.world.built()
@@ -343,7 +343,8 @@ class Cell:
         """Show what the sensors gave, let the task tell the truth, and give the readings."""
         values, self._channels = show(self._channels, self.time)
         spawned = frozenset(e.item for e in self._events if e.kind == "spawned")
-        held = {n: b.holds(n, self.world) for n, b in self._bodies.items() if type(b).holds is not Body.holds}
+        hands = [(name, body) for name, body in self._bodies.items() if type(body).holds is not Body.holds]
+        held = {getattr(body, "of", name): body.holds(name, self.world) for name, body in hands}
         happened = tuple(self._events[self._seen :])
         stage = Stage(self.world, moment.snapshot, self.items, self._places, spawned, held, self.tags, happened)
         truth, events, self._progress = self.task.observe(stage, self._progress)

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -45,6 +45,10 @@ class Body(BaseModel, ABC):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     flaws: ClassVar[tuple[str, ...]] = ()
+
+    def drawn(self, rng: np.random.Generator) -> Self:
+        """The body of one episode: the same with what differs between seeds decided, from the seed's stream for it."""
+        return self
 
     @abstractmethod
     def build(self, name: str, world: World, items: tuple[Item, ...]) -> Any:

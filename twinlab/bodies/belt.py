@@ -1,10 +1,12 @@
 """A conveyor belt: a real moving surface that carries by friction."""
 
+from typing import Self
+
 import numpy as np
 from pydantic import Field
 
 from twinlab import frames, meshes
-from twinlab.bodies import TAG, Body, Vector
+from twinlab.bodies import TAG, VARIES, Body, Vector
 from twinlab.events import Item
 from twinlab.frames import Region
 from twinlab.snapshot import Piece
@@ -22,8 +24,21 @@ class Belt(Body):
     size: Vector = Field((1.6, 0.3, 0.1), description="length, width, height [m]")
     yaw: float = Field(0, description="where the belt runs to, angle of its x axis about z [rad]")
     speed: float = Field(0.1, ge=0, le=2, description="speed of the surface [m/s]", json_schema_extra=TAG)
+    quicker: float = Field(
+        0,
+        ge=0,
+        le=1,
+        description="how much faster it runs in half of the episodes, a share [1]",
+        json_schema_extra=VARIES,
+    )
     friction: float = Field(0.9, ge=0, description="Coulomb friction coefficient [1]")
     colour: Vector = Field((0.16, 0.17, 0.18), description="sRGB in 0–1")
+
+    def drawn(self, rng: np.random.Generator) -> Self:
+        """One of its two speeds."""
+        return type(self).model_validate(
+            {**self.model_dump(), "speed": self.speed * (1 + self.quicker * rng.integers(2))}
+        )
 
     def build(self, name: str, world: World, items: tuple[Item, ...]) -> None:
         """Add the belt and let its surface run."""

@@ -60,7 +60,7 @@ class Stage:
         items: all items of the episode.
         places: body → the space in which an item counts as being there.
         spawned: names of the items that are on the line already.
-        held: hand → the bodies that it holds.
+        held: arm → the bodies that its hand holds.
         tags: what a controller sees of the line's devices, "door.open" → value.
         events: what the line's bodies did since the last tick.
     """

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field, field_validator
@@ -15,6 +15,7 @@ from twinlab.readings import Kind, Readings, Role, Variable
 from twinlab.tasks import Order, Stage, Step, Task, order_variables, ordered
 
 _CLASSES = {"colour": ("red", "green", "blue"), "shape": ("cube", "cylinder")}
+_PULSE: tuple[str, str, Kind, Role] = ("bool", "1", "pulse", "truth")
 _REST = 0.002  # an item that moved less than this since the last tick lies still [m]
 
 
@@ -26,13 +27,13 @@ class Progress:
         carried: parts that were picked and not yet let go.
         decided: parts that reached a bin, passed the end or fell beside.
         last: part → where it was at the last tick (3,).
-        tool: where the tool was at the last tick (3,).
+        tools: arm → where its tool was at the last tick (3,).
     """
 
     carried: frozenset[str] = frozenset()
     decided: frozenset[str] = frozenset()
     last: dict[str, np.ndarray] = field(default_factory=dict)
-    tool: np.ndarray | None = None
+    tools: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 class Sort(Task):
@@ -44,14 +45,20 @@ class Sort(Task):
     belt: str = Field("belt", description="the belt that brings the parts")
     along: int = Field(1, ge=0, le=1, description="world axis that the belt runs along: 0 for x, 1 for y")
     window: tuple[float, float] = Field((-0.4, 0.5), description="where on that axis parts can be picked [m]")
-    tool: str = Field("arm/panda_grasptarget", description="link of the tool")
+    windows: dict[str, tuple[float, float]] = Field(default_factory=dict, description="the same of one arm, by arm [m]")
+    crew: dict[str, tuple[str, ...]] = Field({"arm": ()}, min_length=1, description="arm → the bins it serves; () all")
+    tool: str = Field("panda_grasptarget", description="link of each arm that is its tool")
+    diverter: str = Field("", description='the diverter that leads parts into the lane, "" for none')
+    lane: str = Field("", description="the place that the diverter leads to, where no arm brings parts")
+    gate: tuple[float, float] = Field((-0.4, -0.1), description="where on the axis a part decides how it is set [m]")
 
-    @field_validator("window")
+    @field_validator("window", "gate", "windows")
     @classmethod
-    def _forwards(cls, window: tuple[float, float]) -> tuple[float, float]:
-        if window[0] >= window[1]:
-            raise ValueError("its first end must be below its second")
-        return window
+    def _forwards(cls, given: Any) -> Any:
+        for window in given.values() if isinstance(given, dict) else (given,):
+            if window[0] >= window[1]:
+                raise ValueError("its first end must be below its second")
+        return given
 
     def __hash__(self) -> int:
         return hash(self.model_dump_json())
@@ -65,14 +72,23 @@ class Sort(Task):
         return f"Sort the parts by {self.by}; put defective ones into the scrap bin."
 
     def misfit(self, places: Collection[str], kinds: Mapping[str, tuple[str, ...]]) -> str:
-        """Bins, scrap and belt must be places of the line, and each value of the property needs a bin."""
-        for name in (*self._bins(), self.belt):
+        """Bins, scrap, lane and belt must be places of the line, and each value of the property needs a bin."""
+        lane = (self.lane,) if self.lane else ()
+        for name in (*self._bins(), *lane, self.belt):
             if name not in places:
                 return (
                     f"{name!r} is no body at which parts can be; there are {list(places)}.{did_you_mean(name, places)}"
                 )
         homeless = [value for value in kinds.get(self.by, ()) if value not in self.bins]
         return f"bins: no bin for {self.by} {homeless}, which the line's feeder brings" if homeless else ""
+
+    def arms(self) -> tuple[str, ...]:
+        """Those of the crew."""
+        return tuple(self.crew)
+
+    def devices(self) -> tuple[str, ...]:
+        """The diverter, where there is one."""
+        return (self.diverter,) if self.diverter else ()
 
     def steps(self) -> tuple[Step, ...]:
         """Pick the next part, place it where it belongs."""
@@ -81,24 +97,31 @@ class Sort(Task):
     def variables(self, items: tuple[Item, ...]) -> tuple[Variable, ...]:
         """Truth of the part to handle next, of all parts, and the reward."""
         names = tuple(i.name for i in items)
-        pulse: tuple[str, str, Kind, Role] = ("bool", "1", "pulse", "truth")
-        axes = ("x", "y", "z", "cos4yaw", "sin4yaw")
-        on = "target_present"
         return (
-            Variable("target", ("target_axis",), (5,), "float32", "m m m 1 1", "vector", "truth", axes, on),
-            Variable("target_present", (), (), *pulse),
-            Variable("target_held", (), (), *pulse),
-            Variable("target_defect", (), (), *pulse, (), on),
-            *(
-                Variable(f"target_{key}", (), (), "int64", "1", "label", "truth", values, on)
-                for key, values in _CLASSES.items()
-            ),
-            Variable("goal", ("goal_axis",), (3,), "float32", "m", "vector", "truth", ("x", "y", "z"), on),
+            *(v for arm in self.crew for v in self._target_variables(arm)),
             Variable("reward", (), (), "float32", "1", "vector", "truth"),
-            Variable("busy", (), (), *pulse),
+            Variable("busy", (), (), *_PULSE),
             Variable("part_pose", ("part", "pose_axis"), (len(names), 7), "float32", "m", "pose", "truth"),
             Variable("part_present", ("part",), (len(names),), "bool", "1", "mask", "truth", names),
             *order_variables(self),
+        )
+
+    def _target_variables(self, arm: str) -> tuple[Variable, ...]:
+        """The truth of the part that an arm handles next; of the first arm's without its name."""
+        own = self._own(arm)
+        on, axes = f"{own}target_present", ("x", "y", "z", "cos4yaw", "sin4yaw")
+        named = (f"{own}target", (f"{own}target_axis",), (5,))
+        goal = (f"{own}goal", (f"{own}goal_axis",), (3,))
+        return (
+            Variable(*named, "float32", "m m m 1 1", "vector", "truth", axes, on),
+            Variable(on, (), (), *_PULSE),
+            Variable(f"{own}target_held", (), (), *_PULSE),
+            Variable(f"{own}target_defect", (), (), *_PULSE, (), on),
+            *(
+                Variable(f"{own}target_{key}", (), (), "int64", "1", "label", "truth", values, on)
+                for key, values in _CLASSES.items()
+            ),
+            Variable(*goal, "float32", "m", "vector", "truth", ("x", "y", "z"), on),
         )
 
     def observe(self, stage: Stage, state: Progress | None) -> tuple[Readings, tuple[Event, ...], Progress]:
@@ -110,25 +133,40 @@ class Sort(Task):
             if item.name in stage.spawned and item.name not in state.decided:
                 told, state = self._follow(stage, item, held, state)
                 events += told
-        tool = stage.snapshot.pose(self.tool)[:3]
+        tools = {arm: stage.snapshot.pose(f"{arm}/{self.tool}")[:3] for arm in self.crew}
         last = {i.name: stage.snapshot.pose(i.name)[:3] for i in stage.items}
-        moved = state.tool is not None and float(np.linalg.norm(tool - state.tool)) > _REST
-        target = self._target(stage, held, state)
-        truth = self._truth(stage, target, held)
-        truth["reward"] = np.array(sum(_reward(e) for e in events), np.float32)
-        truth["busy"] = np.array(target is not None and (moved or target.name in held))
-        truth |= ordered(self, self._orders(stage, truth, target, held))
-        return truth, tuple(events), replace(state, last=last, tool=tool)
+        truth: dict[str, np.ndarray] = {}
+        orders, busy = {}, False
+        for arm in self.crew:
+            target = self._target(stage, arm, state)
+            mine = target is not None and target.name in stage.held.get(arm, ())
+            truth |= self._truth(stage, arm, target, mine)
+            if target is not None:
+                orders[arm] = self._order(stage, arm, truth, mine)
+                busy |= mine or (arm in state.tools and bool(np.linalg.norm(tools[arm] - state.tools[arm]) > _REST))
+        truth |= {"busy": np.array(busy), "reward": np.array(sum(_reward(e) for e in events), np.float32)}
+        truth["part_pose"] = np.array([stage.snapshot.pose(i.name) for i in stage.items], np.float32).reshape(-1, 7)
+        truth["part_present"] = np.array([i.name in stage.spawned for i in stage.items], bool)
+        truth |= ordered(self, orders, self._setpoints(stage, state))
+        return truth, tuple(events), replace(state, last=last, tools=tools)
 
-    def _orders(self, stage: Stage, truth: Readings, target: Item | None, held: frozenset[str]) -> Mapping[str, Order]:
+    def _order(self, stage: Stage, arm: str, truth: Readings, mine: bool) -> Order:
         """Bring what is held to its goal, else get the target."""
-        if target is None:
-            return {}
-        if target.name in held:
-            return {"arm": Order(1, truth["goal"])}
-        x, y, z, cos, sin = truth["target"].astype(float)
+        own = self._own(arm)
+        if mine:
+            return Order(1, truth[f"{own}goal"])
+        x, y, z, cos, sin = truth[f"{own}target"].astype(float)
         vx, vy, vz = stage.world.surface_velocity(self.belt)
-        return {"arm": Order(0, np.array([x, y, z]), float(np.arctan2(sin, cos) / 4), (vx, vy, vz))}
+        return Order(0, np.array([x, y, z]), float(np.arctan2(sin, cos) / 4), (vx, vy, vz))
+
+    def _setpoints(self, stage: Stage, state: Progress) -> Mapping[str, float]:
+        """Divert the part that is at the gate if it belongs into the lane; set the diverter straight for any other."""
+        if not self.diverter:
+            return {}
+        there = self._near(stage, state, self.gate)
+        if not there:
+            return {self.diverter: 0.0}
+        return {self.diverter: 1.0 if self._place(there[0]) == self.lane else -1.0}
 
     def _follow(
         self, stage: Stage, item: Item, held: frozenset[str], state: Progress
@@ -145,7 +183,7 @@ class Sort(Task):
             return (Event(now, "picked", item.name),), replace(state, carried=carried)
         where = next((b for b in self._bins() if still and stage.places[b].contains(at)), "")
         if where:
-            right = where == self.meaning().place(item.properties, bool(item.defect))
+            right = where == self._place(item)
             event = Event(now, "placed", item.name, where, right)
             return (event,), replace(state, carried=state.carried - {item.name}, decided=decided)
         if item.name in state.carried:
@@ -165,24 +203,38 @@ class Sort(Task):
     def _over_bin(self, stage: Stage, at: np.ndarray) -> bool:
         return any(stage.places[b].contains(at) for b in self._bins())
 
-    def _target(self, stage: Stage, held: frozenset[str], state: Progress) -> Item | None:
-        """The part in hand, or else the one that leaves the window first."""
-        open_ = [i for i in stage.items if i.name in stage.spawned and i.name not in state.decided]
-        for item in open_:
-            if item.name in held:
-                return item
-        low, high = self.window
-        where = {i.name: stage.snapshot.pose(i.name) for i in open_}
-        belt = stage.places[self.belt]
-        near = [i for i in open_ if belt.contains(where[i.name][:3]) and low < where[i.name][self.along] < high]
-        velocity = np.array(stage.world.surface_velocity(self.belt))[self.along]
-        sign = -1.0 if velocity < 0 else 1.0
-        return max(near, key=lambda i: sign * where[i.name][self.along], default=None)
+    def _own(self, arm: str) -> str:
+        """What an arm's truth begins with."""
+        return "" if arm == next(iter(self.crew)) else f"{arm}_"
 
-    def _truth(self, stage: Stage, target: Item | None, held: frozenset[str]) -> dict[str, np.ndarray]:
-        poses = np.array([stage.snapshot.pose(i.name) for i in stage.items], np.float32).reshape(-1, 7)
-        present = np.array([i.name in stage.spawned for i in stage.items], bool)
-        out: dict[str, np.ndarray] = {"part_pose": poses, "part_present": present}
+    def _place(self, item: Item) -> str:
+        return self.meaning().place(item.properties, bool(item.defect))
+
+    def _target(self, stage: Stage, arm: str, state: Progress) -> Item | None:
+        """The part in the arm's hand, or else the one of its own that leaves the window first."""
+        mine, others = stage.held.get(arm, ()), stage.in_hand()
+        for item in stage.items:
+            if item.name in mine and item.name in stage.spawned and item.name not in state.decided:
+                return item
+        serves = self.crew[arm] or self._bins()
+        near = self._near(stage, state, self.windows.get(arm, self.window))
+        wanted = (i for i in near if i.name not in others and self._place(i) in serves and self._place(i) != self.lane)
+        return next(wanted, None)
+
+    def _near(self, stage: Stage, state: Progress, window: tuple[float, float]) -> list[Item]:
+        """The open parts on the belt within a window, the one that leaves it first first."""
+        belt = stage.places[self.belt]
+        velocity = stage.world.surface_velocity(self.belt)[self.along]
+        found = []
+        for item in stage.items:
+            if item.name in stage.spawned and item.name not in state.decided:
+                at = stage.snapshot.pose(item.name)[:3]
+                if belt.contains(at) and window[0] < at[self.along] < window[1]:
+                    found.append((at[self.along] if velocity < 0 else -at[self.along], item))
+        return [item for _, item in sorted(found, key=lambda one: one[0])]
+
+    def _truth(self, stage: Stage, arm: str, target: Item | None, mine: bool) -> dict[str, np.ndarray]:
+        own = self._own(arm)
         what, goal, bad = np.zeros(5, np.float32), np.zeros(3, np.float32), False
         labels = dict.fromkeys(_CLASSES, 0)
         if target is not None:
@@ -190,13 +242,13 @@ class Sort(Task):
             turn = 4 * frames.yaw(pose) if target.symmetry else 0.0
             what = np.array([*pose[:3], np.cos(turn), np.sin(turn)], np.float32)
             bad = bool(target.defect)
-            region = stage.places[self.meaning().place(target.properties, bad)]
+            region = stage.places[self._place(target)]
             goal = np.array([*region.centre[:2], region.high[2]], np.float32)
             labels = {key: values.index(target.properties[key]) for key, values in _CLASSES.items()}
-        out |= {"target": what, "goal": goal, "target_present": np.array(target is not None)}
-        out["target_held"] = np.array(target is not None and target.name in held)
-        out["target_defect"] = np.array(bad)
-        return out | {f"target_{key}": np.array(number) for key, number in labels.items()}
+        out = {"target": what, "goal": goal, "target_present": np.array(target is not None)}
+        out |= {"target_held": np.array(mine), "target_defect": np.array(bad)}
+        out |= {f"target_{key}": np.array(number) for key, number in labels.items()}
+        return {f"{own}{name}": value for name, value in out.items()}
 
 
 def _reward(event: Event) -> float:

@@ -1,23 +1,23 @@
 """The physics: the only module that imports pybullet. Names in, arrays out; one client, one clock."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from twinlab import frames
 from twinlab.errors import WorldError
 from twinlab.robots import Fixture, locate, quiet
 from twinlab.snapshot import Piece, Visual
 from twinlab.world import _ties as ties
-from twinlab.world._kept import Body, Surface
+from twinlab.world._kept import Body
 from twinlab.world._kept import Saved as Saved
 from twinlab.world._mechanism import Link as Link
 from twinlab.world._mechanism import mechanism
+from twinlab.world._moved import Moved
 from twinlab.world._recipe import Different as Different
 from twinlab.world._recipe import Recipe, key
 from twinlab.world._robot import described, loaded
-from twinlab.world._seen import Seen
 from twinlab.world._shapes import collision, visuals
 
 with quiet():  # PyBullet tells its build time on stderr, which notebooks would show
@@ -27,7 +27,7 @@ with quiet():  # PyBullet tells its build time on stderr, which notebooks would 
 _APART = 0.005  # how far two surfaces part before their contact is forgotten [m]
 
 
-class World(Seen):
+class World(Moved):
     """One PyBullet client with names.
 
     Args:
@@ -94,6 +94,7 @@ class World(Seen):
         self._visuals = ()
         self._surfaces = {}
         self._ties = {}
+        self._efforts: dict[tuple[str, ...], dict[str, Any]] = {}
         return again
 
     def built(self) -> None:
@@ -169,11 +170,13 @@ class World(Seen):
             pose: frame of the base in the world (7,).
         """
         parts = [(link.name, [(p.solid, p.pose) for p in link.pieces], link.pose, link.mass) for link in links]
-        made_of = key("assemble", name, [(p.solid, p.pose) for p in pieces], parts, pose)
+        made_of = key("assemble", name, [(p.solid, p.pose) for p in pieces], parts)
         number = self._recipe.known(made_of)
         if number is None:
             number = mechanism(name, pieces, links, pose, self.client)
             self._recipe.wrote(made_of, number)
+        else:
+            pybullet.resetBasePositionAndOrientation(number, pose[:3], pose[3:], self.client)
         body = self._register(name, number, tuple(link.name for link in links))
         moving = [(i, link) for i, link in enumerate(links) if link.joint != "fixed"]
         body.moves([(i, link.name, link.low, link.high) for i, link in moving])
@@ -216,15 +219,6 @@ class World(Seen):
         """
         return locate(file, self.roots)
 
-    def pad(self, name: str, links: Sequence[str], friction: float, rolling: float) -> None:
-        """Give links of a robot rough pads: Coulomb friction coefficient, and spinning friction coefficient [m]."""
-        body = self._body(name)
-        for link in links:
-            pybullet.changeDynamics(
-                body.number, body.link(link), lateralFriction=friction, spinningFriction=rolling,
-                physicsClientId=self.client,
-            )  # fmt: skip
-
     # ---- moving
 
     def step(self) -> None:
@@ -233,6 +227,8 @@ class World(Seen):
         for _ in range(self._substeps):
             for one in self._surfaces.values():
                 pybullet.resetBaseVelocity(one.number, one.velocity, (0, 0, 0), self.client)
+            for effort in self._efforts.values():
+                pybullet.setJointMotorControlArray(**effort)
             pybullet.stepSimulation(self.client)
             for one in self._surfaces.values():
                 pybullet.resetBasePositionAndOrientation(one.number, *one.home, self.client)
@@ -241,101 +237,6 @@ class World(Seen):
         for body in self._robots:
             self._follow(body)
         self.steps += 1
-
-    def surface(self, name: str, velocity: np.ndarray) -> None:
-        """Make a body's surface move at a velocity (3,) [m/s] while the body itself stays where it is."""
-        travel = self._surfaces[name].travel if name in self._surfaces else 0.0
-        speed, at = float(np.linalg.norm(velocity)), self.pose(name).tolist()
-        home = tuple(at[:3]), tuple(at[3:])
-        self._surfaces[name] = Surface(self._body(name).number, home, tuple(velocity.tolist()), speed, travel)
-
-    def place(self, name: str, pose: np.ndarray, mass: float | None = None) -> None:
-        """Put a body at a pose (7,) at rest, and give it another mass [kg] if one is given."""
-        body = self._body(name)
-        if mass is not None:
-            self._weigh(name, mass)
-        pybullet.resetBasePositionAndOrientation(body.number, pose[:3], pose[3:], self.client)
-        pybullet.resetBaseVelocity(body.number, (0, 0, 0), (0, 0, 0), self.client)
-        self._stand(name)
-
-    def set_joints(self, name: str, positions: Mapping[str, float]) -> None:
-        """Put joints at positions at once, at rest; for building, not for control."""
-        body = self._body(name)
-        for joint, value in positions.items():
-            pybullet.resetJointState(body.number, body.joint(joint), value, 0.0, self.client)
-        self._follow(body)
-
-    def drive(
-        self,
-        name: str,
-        joints: Sequence[str],
-        positions: Sequence[float],
-        forces: Sequence[float],
-        speeds: Sequence[float] | None = None,
-        gain: float = 0.3,
-    ) -> None:
-        """Let motors lead joints along positions, each with at most a force.
-
-        Args:
-            name: the robot.
-            joints: which of its joints (joint,).
-            positions: where each should be now (joint,) [rad or m].
-            forces: its highest force (joint,) [N m or N].
-            speeds: how fast it should move now (joint,) [rad/s or m/s]; at rest if not given.
-            gain: which share of an error is mended in one physics step, however many substeps it has.
-        """
-        body, count = self._body(name), len(joints)
-        pybullet.setJointMotorControlArray(
-            body.number, [body.joint(j) for j in joints], pybullet.POSITION_CONTROL, targetPositions=positions,
-            targetVelocities=speeds or [0.0] * count, positionGains=[gain / self._substeps] * count,
-            velocityGains=[1.0] * count, forces=forces, physicsClientId=self.client,
-        )  # fmt: skip
-
-    def inverse(self, link: str, pose: np.ndarray, near: np.ndarray, rest: np.ndarray) -> np.ndarray:
-        """Joint positions that bring a link's frame to a pose.
-
-        Args:
-            link: the link that shall get there, "arm/panda_grasptarget".
-            pose: where to (7,), in the world.
-            near: positions of the joints on the way to it to start from (joint,).
-            rest: where they would rather be where the pose leaves a choice (joint,).
-
-        Returns:
-            Positions of these joints, in the order of `path` (joint,).
-        """
-        name, _, part = link.partition("/")
-        body = self._body(name)
-        if body.solver is not None:
-            pose = frames.compose(body.solver, pose)
-        limits, own = body.limits, [body.names.index(j) for j in self.path(link)]
-        current, restful = np.zeros(len(body.names)), np.zeros(len(body.names))
-        current[own], restful[own] = near, rest
-        found = pybullet.calculateInverseKinematics(
-            body.number, body.link(part), pose[:3], pose[3:],
-            lowerLimits=[low for low, _ in limits], upperLimits=[high for _, high in limits],
-            jointRanges=[high - low for low, high in limits], restPoses=list(restful),
-            currentPositions=list(current), maxNumIterations=30, physicsClientId=self.client,
-        )  # fmt: skip
-        return np.array(found)[own]
-
-    def tie(self, link: str, other: str, force: float) -> None:
-        """Let a link hold a body just where it is now, as a suction cup does; what the link held before is let go.
-
-        Args:
-            link: the link that holds, "arm/cup_tip".
-            other: the body that is held.
-            force: the highest force that it can carry [N].
-        """
-        self.untie(link)
-        name, _, part = link.partition("/")
-        body, held = self._body(name), self._body(other)
-        parts = (body.number, body.link(part), held.number)
-        self._ties[link] = ties.tied(link, other, parts, force, self.client)
-
-    def untie(self, link: str) -> None:
-        """Let go what a link holds, if it holds something."""
-        if link in self._ties:
-            ties.loosed(self._ties.pop(link), self.client)
 
     # ---- going back
 
@@ -376,26 +277,6 @@ class World(Seen):
         self._visuals += tuple(
             Visual(body.first + link, body.index, p.solid.mesh, p.pose, p.colour, p.gloss, p.texture) for p in pieces
         )
-
-    def _follow(self, body: Body) -> None:
-        """Let a robot's links stand where its joints say.
-
-        PyBullet leaves them where the last step began until asked, and then the next step differs by a hair: so it is
-        asked after every step, and nobody who looks changes anything.
-        """
-        pybullet.getLinkState(body.number, 0, computeForwardKinematics=True, physicsClientId=self.client)
-
-    def _stand(self, name: str) -> None:
-        """Keep where a body's base stands if it cannot move by itself, as this is asked for at every tick."""
-        body = self._bodies[name]
-        body.home = None if body.mass else self._base(body)
-        if body.home is not None and body.inertial is not None:  # PyBullet solves at the base's centre of mass
-            body.solver = frames.inverse(frames.compose(body.home, body.inertial))
-
-    def _weigh(self, name: str, mass: float) -> None:
-        body = self._body(name)
-        pybullet.changeDynamics(body.number, -1, mass=mass, physicsClientId=self.client)
-        body.mass = mass
 
     def _register(self, name: str, number: int, links: tuple[str, ...], mass: float | None = None) -> Body:
         if name in self._bodies:

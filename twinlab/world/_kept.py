@@ -8,6 +8,7 @@ import numpy as np
 
 from twinlab.errors import WorldError, did_you_mean
 from twinlab.snapshot import Contacts
+from twinlab.world._inverse import Chain
 from twinlab.world._ties import Tie
 
 
@@ -25,7 +26,8 @@ class Body:
     limits: tuple[tuple[float, float], ...] = ()  # lowest and highest position of each moving joint [rad] or [m]
     inertial: np.ndarray | None = None  # of a robot: its base's centre of mass in that link's frame
     home: np.ndarray | None = None  # where its base stands in the world, if it cannot move by itself
-    solver: np.ndarray | None = None  # of a robot: from the world to where PyBullet solves its inverse kinematics
+    unstood: np.ndarray | None = None  # from the world to its base, if that cannot move by itself
+    chains: dict[str, Chain] = field(default_factory=dict)  # link → the joints on the way to it
     mass: float | None = None  # of a single rigid body [kg]
     exact: bool = True  # whether it goes on as before after going back
 

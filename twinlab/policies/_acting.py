@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twinlab import rooms
+from twinlab import frames, rooms
 from twinlab.errors import SceneError
 from twinlab.readings import Readings
 from twinlab.scene import SceneSpec
@@ -18,25 +18,31 @@ class Hand:
 
     Attributes:
         arm: its name.
-        home: where it waits (3,) [m].
+        home: where it waits.
         tcp, width, wrench: names of the sensors that tell its tool, its gripper and its wrist; "" for none.
         numbers: which of an action's numbers are its x, y, z, yaw and hand; of the hand only where it has one.
         limits: of these numbers, from the lowest (number,) to the highest (number,).
+        turn: roll, pitch, yaw of its tool's frame when its yaw is 0 [rad]; that of the wrist is turned alike.
     """
 
     arm: str
-    home: np.ndarray
+    home: Aim
     tcp: str
     width: str
     wrench: str
     numbers: tuple[int, ...]
     limits: tuple[np.ndarray, np.ndarray]
+    turn: tuple[float, float, float] = frames.DOWN
 
     def now(self, readings: Readings) -> Now:
         """What the robot knows of itself."""
         width = float(readings[self.width]) if self.width else 0.0
-        wrench = readings[self.wrench].astype(float) if self.wrench else np.zeros(6)
-        return Now(readings[self.tcp].astype(float), width, wrench)
+        tool = readings[self.tcp].astype(float)
+        if not self.wrench:
+            return Now(tool, width)
+        pose = frames.tool_pose(tool[:3], self.turn, float(tool[3]))
+        wrench = frames.rotate(pose, readings[self.wrench].astype(float).reshape(2, 3))
+        return Now(tool, width, wrench.reshape(6))
 
 
 class Acting:
@@ -75,7 +81,7 @@ class Acting:
     def _move(self, hand: Hand, readings: Readings, orders: Mapping[str, np.ndarray], action: np.ndarray) -> None:
         step, told = int(orders[f"{hand.arm}_step"]), orders[f"{hand.arm}_aim"].astype(float)
         if step == 0:
-            action[list(hand.numbers)] = self.waiting(hand, readings, Aim(hand.home))
+            action[list(hand.numbers)] = self.waiting(hand, readings, hand.home)
             return
         aim = Aim(told[:3], float(np.arctan2(told[4], told[3])), tuple(told[5:]))
         action[list(hand.numbers)] = _cut(hand, self._skills[step - 1].act(hand.now(readings), aim))
@@ -99,8 +105,10 @@ def _hand(spec: SceneSpec, arm: str) -> Hand:
     every = spec.actuators
     numbers = tuple(i for name in wanted for i, a in enumerate(every) if a.name == name)
     limits = tuple(np.array([getattr(every[i], side) for i in numbers]) for side in ("low", "high"))
-    home = np.array(spec.bodies[arm].home[:3])  # type: ignore[attr-defined]  # each arm has one
-    return Hand(arm, home, found["tcp"], found["width"], found["wrench"], numbers, limits)  # type: ignore[arg-type]
+    *place, yaw = spec.bodies[arm].home  # type: ignore[attr-defined]  # each arm has one
+    home = Aim(np.array(place), yaw)
+    turn = spec.bodies[arm].turn  # type: ignore[attr-defined]
+    return Hand(arm, home, found["tcp"], found["width"], found["wrench"], numbers, limits, turn)  # type: ignore[arg-type]
 
 
 def _kind(sensor: object) -> str:

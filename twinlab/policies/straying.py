@@ -39,7 +39,7 @@ class Straying:
     def reset(self, seed: int, meaning: Meaning) -> None:
         """Begin as the expert; the seed fixes when and where it strays."""
         self._rng = np.random.default_rng([seed, 3])
-        self._left, self._aims = 0, {hand.arm: Aim(hand.home) for hand in self._acting.hands}
+        self._left, self._aims = 0, {hand.arm: hand.home for hand in self._acting.hands}
 
     def __call__(self, readings: Readings) -> np.ndarray:
         """Set-points (actuator,) of this tick."""

@@ -152,12 +152,13 @@ class Sort(Task):
 
     def _order(self, stage: Stage, arm: str, truth: Readings, mine: bool) -> Order:
         """Bring what is held to its goal, else get the target."""
-        own = self._own(arm)
+        own, ahead = self._own(arm), frames.yaw(stage.snapshot.pose(arm))
         if mine:
-            return Order(1, truth[f"{own}goal"])
+            return Order(1, truth[f"{own}goal"], ahead)
         x, y, z, cos, sin = truth[f"{own}target"].astype(float)
+        yaw = ahead + float(frames.wrap(np.arctan2(sin, cos) / 4 - ahead, np.pi / 2))  # of four, the arm's easiest
         vx, vy, vz = stage.world.surface_velocity(self.belt)
-        return Order(0, np.array([x, y, z]), float(np.arctan2(sin, cos) / 4), (vx, vy, vz))
+        return Order(0, np.array([x, y, z]), yaw, (vx, vy, vz))
 
     def _setpoints(self, stage: Stage, state: Progress) -> Mapping[str, float]:
         """Divert the part that is at the gate if it belongs into the lane; set the diverter straight for any other."""

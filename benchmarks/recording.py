@@ -32,6 +32,7 @@ from twinlab.scene import SceneSpec, read_scene
 from twinlab.sensors import Moment
 from twinlab.store import EpisodeStore
 from twinlab.world import World
+from twinlab.world._moved import Moved
 
 KINDS = ("rgb", "depth", "wrench", "joints", "tcp", "width", "encoder")
 
@@ -90,7 +91,8 @@ def places(spec: SceneSpec) -> list[tuple[Any, str, str]]:
     noisy = {type(s) for s in spec.sensors.values() if "measure" in type(s).__dict__}
     steady = {type(s) for s in spec.sensors.values() if "advance" in type(s).__dict__}
     return [
-        *((World, name, "physics") for name in ("step", "inverse", "drive", "reset", "load", "add")),
+        *((World, name, "physics") for name in ("step", "reset", "load", "add")),
+        *((Moved, name, "physics") for name in ("inverse", "drive")),
         *((owner, name, "rendering") for owner, name in ((RasterView, "begin"), (Moment, "picture"))),
         *((kind, "measure", "noise") for kind in noisy),
         *((kind, "advance", "noise") for kind in steady),

@@ -161,3 +161,48 @@ def test_the_expert_sorts_and_the_program_only_on_the_nominal_line(blind_spec):
     assert right(blind_spec.vary(0), "program", 60_100)[0] >= 3
     assert right(blind_spec, "program", 60_100)[0] < good
     assert right(blind_spec, "still", 60_100)[0] == 0
+
+
+def test_a_saved_moment_goes_on_as_it_did_as_often_as_it_is_restored(blind_cell, blind_spec):
+    expert = rooms.build("policies", "expert", spec=blind_spec)
+    readings = blind_cell.reset(5)
+
+    def ahead(readings, ticks):
+        seen = []
+        for _ in range(ticks):
+            readings = blind_cell.step(expert({**readings, **blind_cell.truth}))
+            seen.append(b"".join(value.tobytes() for value in readings.values()))
+        return seen, readings
+
+    _, readings = ahead(readings, 90)
+    saved = blind_cell.save()
+    first, _ = ahead(readings, 40)
+    events, held = blind_cell.events, blind_cell.truth["target_held"]
+    for _ in range(2):
+        again, _ = ahead(blind_cell.restore(saved), 40)
+        assert again == first
+        assert (blind_cell.events, blind_cell.truth["target_held"]) == (events, held)
+    assert any(e.kind == "picked" for e in events), "the part was in the air in between"
+    blind_cell.forget(saved)
+
+
+def test_a_moment_of_before_a_reset_is_gone(blind_cell):
+    saved = blind_cell.save()
+    blind_cell.reset(1)
+    with pytest.raises(CellError, match="saved before the last reset; save one after it"):
+        blind_cell.restore(saved)
+    blind_cell.forget(saved)  # nothing is left to forget
+
+
+def test_an_episode_after_100_resets_equals_the_first(blind_spec):
+    with Cell(blind_spec.change({"feeder.count": 2})) as cell:
+
+        def episode():
+            cell.reset(7)
+            return [cell.step(np.full(5, 0.05))["joints_position"].tobytes() for _ in range(20)]
+
+        first = episode()
+        for seed in range(100):
+            cell.reset(7 if seed % 2 else seed)
+            cell.step(np.ones(5))
+        assert episode() == first

@@ -213,37 +213,6 @@ def test_an_unknown_name_is_an_error_that_says_what_there_is(robot, ask, words):
     assert words in str(told.value)
 
 
-def test_a_body_of_several_pieces_is_made_of_boxes_only(world):
-    pieces = [*box(1, 1, 1), Piece(meshes.cylinder(0.1, 0.1), IDENTITY, GREY)]
-    with pytest.raises(WorldError, match="bin: several pieces in one body are boxes only"):
-        world.add("bin", pieces, IDENTITY)
-
-
-def urdf(folder, mesh: str):
-    shape = f'<visual><geometry><mesh filename="{mesh}"/></geometry></visual>'
-    path = folder / "robot.urdf"
-    path.write_text(f'<robot name="r"><link name="base">{shape}</link></robot>', encoding="utf-8")
-    return path
-
-
-@pytest.mark.parametrize("mesh", ["gone.stl", "package://gone.stl", "meshes/gone.stl"])
-def test_a_missing_mesh_is_named_with_the_file_that_wants_it(world, tmp_path, mesh):
-    with pytest.raises(MeshError) as told:
-        world.load("arm", str(urdf(tmp_path, mesh)), IDENTITY)
-    assert str(told.value).startswith("arm: ")
-    assert "robot.urdf" in str(told.value) and f"names the mesh {mesh.removeprefix('package://')!r}" in str(told.value)
-    assert world.bodies == ()
-
-
-def test_a_robot_file_that_is_not_there_or_no_xml_is_named(world, tmp_path):
-    with pytest.raises(MeshError, match=r"arm: no robot file '.*pybullet_data/nowhere\.urdf'"):
-        world.load("arm", "nowhere.urdf", IDENTITY)
-    broken = tmp_path / "broken.urdf"
-    broken.write_text("<robot", encoding="utf-8")
-    with pytest.raises(MeshError, match=r"broken\.urdf' is not XML"):
-        world.load("arm", str(broken), IDENTITY)
-
-
 def test_a_world_is_one_client_and_gives_it_back_once(blind_spec):
     before = clients()
     with World() as world:

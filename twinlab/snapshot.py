@@ -43,11 +43,12 @@ class Piece:
     """One solid of a body.
 
     Attributes:
-        solid: its shape.
+        solid: its shape; a surface is drawn and collides with nothing.
         pose: its frame in the body's frame (7,).
         colour: sRGB in 0–1.
         gloss: share of the light that is mirrored instead of scattered, 0 matt to 1 a mirror.
         texture: what covers it, or None.
+        hidden: whether it collides and is not drawn, because a surface is drawn instead.
     """
 
     solid: Solid
@@ -55,6 +56,7 @@ class Piece:
     colour: tuple[float, float, float]
     gloss: float = 0.0
     texture: Texture | None = None
+    hidden: bool = False
 
 
 @dataclass(frozen=True, eq=False)

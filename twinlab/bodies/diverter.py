@@ -64,7 +64,7 @@ class Diverter(Body):
     def command(self, name: str, world: World, state: Swing, values: Mapping[str, float], tick: float) -> Swing:
         """Take the valve's set-point."""
         wish = values[name]
-        return Swing(wish > 0, state.angle) if abs(wish) > 0.1 else state
+        return Swing(bool(wish > 0), state.angle) if abs(wish) > 0.1 else state
 
     def advance(self, name: str, world: World, state: Swing) -> tuple[Swing, tuple[Event, ...]]:
         """Lead the blade on towards where it shall stand."""

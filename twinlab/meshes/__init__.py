@@ -16,111 +16,24 @@ from scipy import sparse
 from scipy.spatial import ConvexHull, QhullError
 
 from twinlab.errors import MeshError
+from twinlab.meshes import _convex
+from twinlab.meshes._convex import Bulk as Bulk
+from twinlab.meshes._convex import bulk as bulk
 from twinlab.meshes._mesh import Mesh, made
 from twinlab.meshes._reduced import decimated as decimated
 from twinlab.meshes._reduced import distance as distance
 from twinlab.meshes._reduced import laddered
+from twinlab.meshes._solids import Solid as Solid
+from twinlab.meshes._solids import box as box
+from twinlab.meshes._solids import chipped as chipped
+from twinlab.meshes._solids import cut as cut
+from twinlab.meshes._solids import cylinder as cylinder
+from twinlab.meshes._solids import hull as hull
+from twinlab.meshes._solids import prism as prism
+from twinlab.meshes._solids import surface as surface
 
 FORMATS = (".obj", ".stl", ".ply", ".dae")
 _RECIPE = 3  # of the disk cache: raise it whenever a file would give another mesh than before
-
-
-@dataclass(frozen=True, eq=False)
-class Solid:
-    """A convex body: what PyBullet collides and what is drawn are the same shape.
-
-    Attributes:
-        form: "box", "cylinder" or "hull" (the convex hull of the mesh).
-        size: box: edges x, y, z; cylinder: radius, height; hull: () [m].
-        mesh: its surface, in the solid's own frame (origin at the centre).
-    """
-
-    form: Literal["box", "cylinder", "hull"]
-    size: tuple[float, ...]
-    mesh: Mesh
-
-
-@functools.lru_cache(maxsize=1024)
-def box(size: tuple[float, float, float]) -> Solid:
-    """A box with edges x, y, z [m]."""
-    x, y, z = _positive("box", size)
-    corners = np.array([(i, j, k) for i in (-1, 1) for j in (-1, 1) for k in (-1, 1)]) * (x, y, z) / 2
-    return Solid("box", (x, y, z), _hullmade(corners))
-
-
-@functools.lru_cache(maxsize=1024)
-def cylinder(radius: float, height: float, sides: int = 32) -> Solid:
-    """A cylinder along z [m]; it is drawn as a prism of that many sides, which lies within it."""
-    radius, height = _positive("cylinder", (radius, height))
-    return Solid("cylinder", (radius, height), _hullmade(_ring(sides, radius, height)))
-
-
-@functools.lru_cache(maxsize=1024)
-def prism(sides: int, radius: float, height: float) -> Solid:
-    """A regular prism along z, such as a hexagonal nut; `radius` reaches to its edges [m]."""
-    radius, height = _positive("prism", (radius, height))
-    return Solid("hull", (), _hullmade(_ring(sides, radius, height)))
-
-
-def hull(points: np.ndarray) -> Solid:
-    """The convex hull of points (n, 3) [m].
-
-    Raises:
-        MeshError: fewer than four points, or all in one plane.
-    """
-    return Solid("hull", (), _hullmade(points))
-
-
-@functools.lru_cache(maxsize=1024)
-def chipped(solid: Solid, share: float = 0.3) -> Solid:
-    """The solid with the corner towards +x +y +z cut off by a plane.
-
-    Args:
-        solid: what to damage.
-        share: how deep the cut goes, as a share of the way from that corner to the centre, in (0, 1).
-    """
-    if not 0 < share < 1:
-        raise MeshError(f"chipped: share came as {share}; wanted a number between 0 and 1")
-    points = solid.mesh.vertices.astype(float)
-    normal = 1 / np.abs(points).max(axis=0)
-    height = points @ normal
-    level = height.max() * (1 - share)
-    edges = solid.mesh.faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
-    a, b = edges[(height[edges[:, 0]] > level) & (height[edges[:, 1]] < level)].T
-    along = (height[a] - level) / (height[a] - height[b])
-    cut = points[a] + along[:, None] * (points[b] - points[a])
-    return hull(np.concatenate([points[height <= level], cut]))
-
-
-def _positive(form: str, sizes: tuple[float, ...]) -> tuple[float, ...]:
-    if not all(np.isfinite(s) and s > 0 for s in sizes):
-        raise MeshError(f"{form}: sizes came as {tuple(sizes)} m; wanted numbers above 0")
-    return tuple(float(s) for s in sizes)
-
-
-def _ring(sides: int, radius: float, height: float) -> np.ndarray:
-    """The corners of a prism, (2 * sides, 3); an edge points along +x."""
-    if sides < 3:
-        raise MeshError(f"a prism came with {sides} sides; wanted 3 at least")
-    angle = 2 * np.pi * np.arange(sides) / sides
-    circle = np.column_stack([radius * np.cos(angle), radius * np.sin(angle), np.full(sides, height / 2)])
-    return np.concatenate([circle, circle * (1, 1, -1)])
-
-
-def _hullmade(points: np.ndarray) -> Mesh:
-    points = np.unique(np.asarray(points, float), axis=0)
-    try:
-        found = ConvexHull(points)
-    except (QhullError, ValueError) as told:
-        raise MeshError(
-            f"{len(points)} points have no hull with a volume; wanted four or more, not in one plane"
-        ) from told
-    faces = np.searchsorted(found.vertices[order := np.argsort(found.vertices)], found.simplices)
-    vertices = points[found.vertices[order]]
-    a, b, c = np.moveaxis(vertices[faces], 1, 0)
-    inwards = (np.cross(b - a, c - a) * found.equations[:, :3]).sum(axis=1) < 0
-    faces[inwards] = faces[inwards][:, ::-1]
-    return made(vertices, faces)
 
 
 def shading_normals(mesh: Mesh, crease: float = np.pi / 5) -> np.ndarray:
@@ -178,6 +91,16 @@ def read(path: str | Path) -> Mesh:
     return made(vertices * _unit(path), faces, np.concatenate(colours) if len(colours) == len(parts) else None)
 
 
+def scaled(mesh: Mesh, factors: float | tuple[float, float, float]) -> Mesh:
+    """The mesh and its coarser ones stretched along their axes; the same object if all factors are 1."""
+    if factors in (1, (1, 1, 1)):
+        return mesh
+    most = float(np.abs(factors).max())
+    coarser = tuple((error * most, scaled(one, factors)) for error, one in mesh.coarser)
+    one = made(mesh.vertices * np.asarray(factors), mesh.faces, mesh.colours)
+    return Mesh(one.vertices, one.faces, one.colours, coarser)
+
+
 def _face_colours(part: Any) -> np.ndarray | None:
     """One colour a face (face, 3) in 0–1, None if the file gave none."""
     if part.visual.kind == "texture":
@@ -202,23 +125,35 @@ def _unit(path: Path) -> float:
     return float(found[1]) if found else 1.0
 
 
-def cached(path: str | Path, faces: int = 200, tolerance: float = 0.002) -> Mesh:
+def cached(path: str | Path, faces: int = 200, tolerance: float = 0.002, unit: float = 1.0) -> Mesh:
     """`decimated(read(path), faces, tolerance)` with its coarser meshes, kept on disk and in this process.
 
     What is kept is found again by the content of the file and of its materials, never by its name or date. The same
     content and settings give the same object. The folder is the user's cache, or what `TWINLAB_CACHE` names.
 
+    Args:
+        path: the file.
+        faces: how many triangles are wanted.
+        tolerance: largest distance from the original [m].
+        unit: length of the file's unit [m].
+
     Raises:
         MeshError: the file is missing, broken or of another format.
     """
-    path = Path(path)
+    scale = "" if unit == 1 else f" {unit!r}"
+    key = _key(Path(path), f"{_RECIPE} {Path(path).suffix} {faces} {tolerance!r}{scale}")
+    return _kept(key, Path(path), faces, tolerance, unit)
+
+
+def _key(path: Path, settings: str) -> str:
+    """What a result is kept under: a digest of settings, the file and its materials."""
     if not path.is_file():
         raise MeshError(f"no mesh file {str(path)!r}; put it there, or correct the path")
-    content = hashlib.sha256(f"{_RECIPE} {path.suffix} {faces} {tolerance!r}".encode())
+    content = hashlib.sha256(settings.encode())
     digest, materials = _content(*_stamp(path))
     for part in (digest, *(_content(*_stamp(file))[0] for file in materials)):
         content.update(part)
-    return _kept(content.hexdigest()[:32], path, faces, tolerance)
+    return content.hexdigest()[:32]
 
 
 def _stamp(file: Path) -> tuple[Path, int, int]:
@@ -240,12 +175,12 @@ def cache_folder() -> Path:
 _in_process: dict[str, Mesh] = {}
 
 
-def _kept(key: str, path: Path, faces: int, tolerance: float) -> Mesh:
+def _kept(key: str, path: Path, faces: int, tolerance: float, unit: float) -> Mesh:
     if key not in _in_process:
         file = cache_folder() / f"{key}.npz"
         found = _load(file)
         if found is None:
-            found = laddered(read(path), faces, tolerance)
+            found = laddered(scaled(read(path), unit), faces, tolerance)
             _save(file, found)
         _in_process[key] = found
     return _in_process[key]
@@ -270,6 +205,10 @@ def _save(file: Path, mesh: Mesh) -> None:
     for i, one in enumerate((mesh, *(coarser for _, coarser in mesh.coarser))):
         arrays |= {f"vertices{i}": one.vertices, f"faces{i}": one.faces}
         arrays |= {} if one.colours is None else {f"colours{i}": one.colours}
+    _write(file, arrays)
+
+
+def _write(file: Path, arrays: dict[str, Any]) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".part", delete=False) as part:
@@ -277,3 +216,73 @@ def _save(file: Path, mesh: Mesh) -> None:
         os.replace(part.name, file)
     except OSError:
         return  # a folder that can't be written to costs time, not the work
+
+
+@dataclass(frozen=True, eq=False)
+class Convex:
+    """What stands for a mesh file in contacts, and what is within it.
+
+    Attributes:
+        solids: convex hulls, in the file's frame.
+        bulk: the volume within the mesh, or within its convex hull if the mesh is not closed.
+        excess: volumes of the hulls together over that volume, less 1; where hulls overlap it counts twice.
+        lacking: how far the mesh's surface lies outside the hulls at most [m].
+        standing: how far the hulls stand out of the mesh at most [m].
+    """
+
+    solids: tuple[Solid, ...]
+    bulk: Bulk
+    excess: float
+    lacking: float
+    standing: float
+
+
+_convexes: dict[str, Convex] = {}
+
+
+def convex(path: str | Path, unit: float = 1.0, threshold: float = 0.05, corners: int = 64) -> Convex:
+    """Convex hulls for a mesh file by CoACD, kept on disk and in this process as `cached` keeps meshes.
+
+    Args:
+        path: the file.
+        unit: length of its unit [m].
+        threshold: largest concavity of a hull, in halves of the longest edge of the mesh, 0.01–1; at 1 one hull does.
+        corners: how many corners a hull has at most.
+
+    Raises:
+        MeshError: the file is missing, broken, of another format or flat.
+    """
+    path = Path(path)
+    key = _key(path, f"convex {_RECIPE} {path.suffix} {unit!r} {threshold!r} {corners}")
+    if key not in _convexes:
+        file = cache_folder() / f"{key}.npz"
+        arrays = _arrays(file)
+        if arrays is None:
+            arrays = _decomposed(scaled(read(path), unit), threshold, corners, str(path))
+            _write(file, arrays)
+        solids = tuple(hull(arrays[f"hull{i}"]) for i in range(len(arrays) - 5))
+        within = Bulk(float(arrays["volume"]), arrays["centre"], arrays["inertia"], bool(arrays["closed"]))
+        excess = sum(bulk(one.mesh).volume for one in solids) / within.volume - 1
+        _convexes[key] = Convex(solids, within, excess, *arrays["gaps"].tolist())
+    return _convexes[key]
+
+
+def _decomposed(full: Mesh, threshold: float, corners: int, where: str) -> dict[str, Any]:
+    """What is kept of a decomposition."""
+    whole, within = bulk(hull(full.vertices).mesh), bulk(full)
+    if within.volume < 1e-4 * whole.volume:
+        raise MeshError(f"{where!r} encloses next to no volume; export it as a closed surface with outward normals")
+    found = _convex.hulls(full, threshold) if threshold < 1 else (full.vertices.astype(float),)
+    points = [_convex.thinned(one, corners) for one in found]
+    gaps = _convex.misfit(full, [hull(one).mesh for one in points], within.closed)
+    measured = {"volume": within.volume, "centre": within.centre, "inertia": within.inertia, "closed": within.closed}
+    return {**measured, "gaps": np.array(gaps), **{f"hull{i}": one for i, one in enumerate(points)}}
+
+
+def _arrays(file: Path) -> dict[str, Any] | None:
+    """What was kept of a decomposition, None if there is nothing or it is damaged."""
+    try:
+        with np.load(file, allow_pickle=False) as kept:
+            return dict(kept)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        return None

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -73,6 +74,12 @@ class Stage:
     held: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     tags: Mapping[str, Value] = field(default_factory=dict)
     events: tuple[Event, ...] = ()
+
+    @cached_property
+    def poses(self) -> dict[str, np.ndarray]:
+        """Item → its pose (7,)."""
+        first = {name: i for i, name in enumerate(self.snapshot.links)}
+        return {item.name: self.snapshot.poses[first[item.name]] for item in self.items}
 
     def in_hand(self) -> frozenset[str]:
         """All bodies that some hand holds."""

@@ -33,9 +33,9 @@ def hits(contacts: Contacts, fixtures: Collection[str], force: float, depth: flo
 
 def still(stage: Stage, item: str, last: Mapping[str, np.ndarray], rest: float = REST) -> bool:
     """Whether an item moved less than `rest` [m] since the last tick, in which it was at `last[item]` (3,)."""
-    return item in last and bool(np.linalg.norm(stage.snapshot.pose(item)[:3] - last[item]) < rest)
+    return item in last and bool(np.linalg.norm(stage.poses[item][:3] - last[item]) < rest)
 
 
 def positions(stage: Stage) -> dict[str, np.ndarray]:
     """Item → where it is (3,) [m]: what the next tick takes for `last`."""
-    return {item.name: stage.snapshot.pose(item.name)[:3] for item in stage.items}
+    return {name: pose[:3] for name, pose in stage.poses.items()}

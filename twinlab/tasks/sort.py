@@ -134,7 +134,7 @@ class Sort(Task):
                 told, state = self._follow(stage, item, held, state)
                 events += told
         tools = {arm: stage.snapshot.pose(f"{arm}/{self.tool}")[:3] for arm in self.crew}
-        last = {i.name: stage.snapshot.pose(i.name)[:3] for i in stage.items}
+        last = {name: pose[:3] for name, pose in stage.poses.items()}
         truth: dict[str, np.ndarray] = {}
         orders, busy = {}, False
         for arm in self.crew:
@@ -145,7 +145,7 @@ class Sort(Task):
                 orders[arm] = self._order(stage, arm, truth, mine)
                 busy |= mine or (arm in state.tools and bool(np.linalg.norm(tools[arm] - state.tools[arm]) > _REST))
         truth |= {"busy": np.array(busy), "reward": np.array(sum(_reward(e) for e in events), np.float32)}
-        truth["part_pose"] = np.array([stage.snapshot.pose(i.name) for i in stage.items], np.float32).reshape(-1, 7)
+        truth["part_pose"] = np.array(list(stage.poses.values()), np.float32).reshape(-1, 7)
         truth["part_present"] = np.array([i.name in stage.spawned for i in stage.items], bool)
         truth |= ordered(self, orders, self._setpoints(stage, state))
         return truth, tuple(events), replace(state, last=last, tools=tools)
@@ -173,7 +173,7 @@ class Sort(Task):
         self, stage: Stage, item: Item, held: frozenset[str], state: Progress
     ) -> tuple[tuple[Event, ...], Progress]:
         """What happened to one part since the last tick."""
-        now, at = stage.snapshot.time, stage.snapshot.pose(item.name)[:3]
+        now, at = stage.snapshot.time, stage.poses[item.name][:3]
         belt = stage.places[self.belt]
         still = bool(np.linalg.norm(at - state.last.get(item.name, at + 1)) < _REST)
         carried, decided = state.carried | {item.name}, state.decided | {item.name}
@@ -229,7 +229,7 @@ class Sort(Task):
         found = []
         for item in stage.items:
             if item.name in stage.spawned and item.name not in state.decided:
-                at = stage.snapshot.pose(item.name)[:3]
+                at = stage.poses[item.name][:3]
                 if belt.contains(at) and window[0] < at[self.along] < window[1]:
                     found.append((at[self.along] if velocity < 0 else -at[self.along], item))
         return [item for _, item in sorted(found, key=lambda one: one[0])]
@@ -239,7 +239,7 @@ class Sort(Task):
         what, goal, bad = np.zeros(5, np.float32), np.zeros(3, np.float32), False
         labels = dict.fromkeys(_CLASSES, 0)
         if target is not None:
-            pose = stage.snapshot.pose(target.name)
+            pose = stage.poses[target.name]
             turn = 4 * frames.yaw(pose) if target.symmetry else 0.0
             what = np.array([*pose[:3], np.cos(turn), np.sin(turn)], np.float32)
             bad = bool(target.defect)

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from twinlab.errors import WorldError
-from twinlab.robots import Fixture, locate, quiet
+from twinlab.robots import Fixture, locate, prepare, quiet
 from twinlab.snapshot import Piece, Visual
 from twinlab.world import _ties as ties
+from twinlab.world._drawn import visuals
 from twinlab.world._kept import Body
 from twinlab.world._kept import Saved as Saved
 from twinlab.world._mechanism import Link as Link
@@ -18,7 +19,8 @@ from twinlab.world._moved import Moved
 from twinlab.world._recipe import Different as Different
 from twinlab.world._recipe import Recipe, key
 from twinlab.world._robot import described, loaded
-from twinlab.world._shapes import collision, visuals
+from twinlab.world._shapes import collision
+from twinlab.world._try import translated
 
 with quiet():  # PyBullet tells its build time on stderr, which notebooks would show
     import pybullet
@@ -88,12 +90,12 @@ class World(Moved):
         else:
             self._empty()
         self.steps = 0
-        self._before, self._bodies = self._bodies, {}
+        self._bodies = {}
         self._robots: list[Body] = []
         self._links = []
         self._visuals = ()
         self._surfaces = {}
-        self._ties = {}
+        self._ties, self._loads = {}, {}
         self._efforts: dict[tuple[str, ...], dict[str, Any]] = {}
         return again
 
@@ -153,11 +155,8 @@ class World(Moved):
                 number, -1, lateralFriction=friction, rollingFriction=rolling, physicsClientId=self.client
             )
             self._recipe.wrote(made_of, number)
-            body = self._register(name, number, (), mass)
-        else:
-            body = self._register(name, number, (), self._before[name].mass)
-            self.place(name, pose, mass)
-        self._stand(name)
+        body = self._register(name, number, (), mass)
+        self.place(name, pose, mass)  # also a new one, so that it stands where it will after a reset, to the last bit
         self._draw(body, 0, pieces)
 
     def assemble(self, name: str, pieces: Sequence[Piece], links: Sequence[Link], pose: np.ndarray) -> None:
@@ -186,22 +185,23 @@ class World(Moved):
             self._draw(body, i, own)
 
     def load(self, name: str, file: str, pose: np.ndarray, faces: int = 200, fixtures: Sequence[Fixture] = ()) -> None:
-        """Load a robot from a URDF file and fix its base.
+        """Load a robot from a URDF, xacro, SDF or MJCF file and fix its base.
 
         Args:
             name: the body's name.
-            file: path; a relative one is looked up in pybullet_data.
+            file: path below one of the roots.
             pose: frame of its base link in the world (7,).
             faces: to how many triangles each drawn mesh is reduced, or to more where that would be off by over 2 mm.
+            fixtures: what is screwed to its links.
 
         Raises:
             MeshError: the file or a mesh that it names is missing, or PyBullet cannot read it.
         """
-        path = self.find(file)
-        made_of = key("load", name, path, pose, fixtures)
+        made = prepare(name, file, self.roots, fixtures, translate=translated)
+        made_of = key("load", name, made.path, made.inertia, pose)
         number = self._recipe.known(made_of)
         if number is None:
-            number = loaded(name, path, pose, self.client)
+            number = loaded(name, made, pose, self.client)
             self._recipe.wrote(made_of, number)
         links, joints, inertial = described(number, self.client)
         body = self._register(name, number, links)
@@ -224,6 +224,7 @@ class World(Moved):
     def step(self) -> None:
         """One physics step; moving surfaces are pushed on before and put back after every substep."""
         self._check_open()
+        self._loads = {link: np.zeros(6) for link in self._ties}
         for _ in range(self._substeps):
             for one in self._surfaces.values():
                 pybullet.resetBaseVelocity(one.number, one.velocity, (0, 0, 0), self.client)
@@ -232,6 +233,8 @@ class World(Moved):
             pybullet.stepSimulation(self.client)
             for one in self._surfaces.values():
                 pybullet.resetBasePositionAndOrientation(one.number, *one.home, self.client)
+            for link, tie in self._ties.items():
+                self._loads[link] += ties.load(tie, self.client) / self._substeps
         for one in self._surfaces.values():
             one.travel += one.speed * self._step
         for body in self._robots:
@@ -246,7 +249,7 @@ class World(Moved):
         masses = {name: body.mass for name, body in self._bodies.items() if body.mass is not None}
         surfaces = {name: (one.velocity, one.travel) for name, one in self._surfaces.items()}
         number = pybullet.saveState(physicsClientId=self.client)
-        return Saved(number, self.steps, masses, surfaces, dict(self._ties))
+        return Saved(number, self.steps, masses, surfaces, dict(self._ties), dict(self._loads))
 
     def restore(self, saved: Saved) -> None:
         """Bring a state back: poses, velocities, contacts, masses, moving surfaces, the clock.
@@ -259,6 +262,7 @@ class World(Moved):
                 self._weigh(name, mass)
         pybullet.restoreState(stateId=saved.number, physicsClientId=self.client)
         self._ties = ties.brought_back(self._ties, saved.ties, self.client)
+        self._loads = dict(saved.loads)
         for name in self._bodies:
             self._stand(name)
         for body in self._robots:

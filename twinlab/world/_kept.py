@@ -66,6 +66,7 @@ class Saved:
         masses: body → mass [kg].
         surfaces: moving surface → velocity (3,) [m/s] and travel [m].
         ties: link → what it holds.
+        loads: link → what that gave it in the last step (6,).
     """
 
     number: int
@@ -73,6 +74,7 @@ class Saved:
     masses: Mapping[str, float]
     surfaces: Mapping[str, tuple[tuple[float, ...], float]]
     ties: Mapping[str, Tie]
+    loads: Mapping[str, np.ndarray]
 
 
 def known(what: str, name: str, there: Collection[str]) -> str:

@@ -80,6 +80,14 @@ class Moved(Seen):
             velocityGains=[1.0] * count, forces=forces, physicsClientId=self.client,
         )  # fmt: skip
 
+    def lead(self, name: str, joints: Sequence[str], speeds: Sequence[float], forces: Sequence[float]) -> None:
+        """Let motors keep joints at speeds (joint,) [rad/s or m/s] until the next call, each with at most a force."""
+        body = self._body(name)
+        pybullet.setJointMotorControlArray(
+            body.number, [body.joint(j) for j in joints], pybullet.VELOCITY_CONTROL, targetVelocities=speeds,
+            forces=forces, physicsClientId=self.client,
+        )  # fmt: skip
+
     def push(self, name: str, joints: Sequence[str], torques: Sequence[float]) -> None:
         """Let joints be driven by torques (joint,) [N m or N] that stay until the next call, their motors off."""
         body = self._body(name)
@@ -130,6 +138,7 @@ class Moved(Seen):
         """Let go what a link holds, if it holds something."""
         if link in self._ties:
             ties.loosed(self._ties.pop(link), self.client)
+            self._loads.pop(link, None)
 
     def _follow(self, body: Body) -> None:
         """Let a robot's links stand where its joints say.

@@ -1,27 +1,26 @@
 """A robot file into PyBullet, and what PyBullet then says of it."""
 
-from pathlib import Path
-
 import numpy as np
 
 from twinlab.errors import MeshError
-from twinlab.robots import check_robot, quiet
+from twinlab.robots import Prepared, quiet
 
 with quiet():  # PyBullet tells its build time on stderr, which notebooks would show
     import pybullet
 
 
-def loaded(name: str, path: Path, pose: np.ndarray, client: int) -> int:
+def loaded(name: str, file: Prepared, pose: np.ndarray, client: int) -> int:
     """PyBullet's number of a robot whose base is fixed at a pose (7,); each of its joints measures its load.
 
     Raises:
         MeshError: PyBullet cannot read the file or a mesh that it names.
     """
-    check_robot(name, path)
+    flags = pybullet.URDF_USE_INERTIA_FROM_FILE if file.inertia == "file" else 0
+    at = {"basePosition": pose[:3], "baseOrientation": pose[3:]}
     try:
-        number = pybullet.loadURDF(str(path), pose[:3], pose[3:], useFixedBase=True, physicsClientId=client)
+        number = pybullet.loadURDF(str(file.path), **at, useFixedBase=True, flags=flags, physicsClientId=client)
     except pybullet.error as told:
-        raise MeshError(f"{name}: PyBullet cannot load {str(path)!r} ({told}); are all its meshes there?") from told
+        raise MeshError(f"{name}: PyBullet cannot load {str(file.path)!r} ({told}); are its meshes sound?") from told
     for joint in range(pybullet.getNumJoints(number, client)):
         pybullet.enableJointForceTorqueSensor(number, joint, True, client)
     return number

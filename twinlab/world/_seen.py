@@ -11,7 +11,7 @@ from twinlab.robots import quiet
 from twinlab.snapshot import Contacts, Joints, Snapshot, Visual
 from twinlab.world._kept import Body, Surface, known, touching
 from twinlab.world._shapes import speed
-from twinlab.world._ties import Tie, load, stretch
+from twinlab.world._ties import Tie, stretch
 
 with quiet():  # PyBullet tells its build time on stderr, which notebooks would show
     import pybullet
@@ -34,6 +34,7 @@ class Seen(ABC):
     _visuals: tuple[Visual, ...]
     _surfaces: dict[str, Surface]
     _ties: dict[str, Tie]
+    _loads: dict[str, np.ndarray]
 
     @abstractmethod
     def step(self) -> None:
@@ -72,7 +73,7 @@ class Seen(ABC):
         """The moving joints of a robot as they are now."""
         body = self._body(name)
         states = pybullet.getJointStates(body.number, body.joints, self.client)
-        position, velocity, torque = (np.array([s[i] for s in states]) for i in (0, 1, 3))
+        position, velocity, _, torque = (np.array(values) for values in zip(*states, strict=True))
         torque *= self.steps > 0  # before the first step PyBullet tells those of before the reset
         return Joints(body.names, position, velocity, torque)
 
@@ -172,10 +173,10 @@ class Seen(ABC):
         poses = np.empty((len(self._links), 7))
         joints = {}
         for name, body in self._bodies.items():
-            poses[body.first] = self.pose(name)
+            poses[body.first] = self._base(body) if body.home is None else body.home
             if body.links:
                 states = pybullet.getLinkStates(body.number, range(len(body.links)), physicsClientId=self.client)
-                poses[body.first + 1 : body.first + 1 + len(states)] = [(*s[4], *s[5]) for s in states]
+                poses[body.first + 1 : body.first + 1 + len(states)] = [s[4] + s[5] for s in states]
             if body.joints:
                 joints[name] = self.joints(name)
         return Snapshot(self.time, self.bodies, tuple(self._links), poses, self._visuals, joints)
@@ -193,9 +194,16 @@ class Seen(ABC):
         """The body that a link holds by a tie, "" for none."""
         return self._ties[link].other if link in self._ties else ""
 
+    def burden(self, link: str) -> np.ndarray:
+        """What a link's tie carried in the last step, its mean over the substeps; zeros without one.
+
+        Force [N] and torque [N m] (6,) that what is held gives the link, in the link's own axes.
+        """
+        return self._loads[link].copy() if link in self._ties and link in self._loads else np.zeros(6)
+
     def strain(self, link: str) -> float:
         """The force that a link's tie carried in the last step [N], 0 without one."""
-        return load(self._ties[link], self.client) if link in self._ties else 0.0
+        return float(np.linalg.norm(self.burden(link)[:3]))
 
     def stretch(self, link: str) -> float:
         """How far what a link's tie holds has moved off the place where it was tied [m], 0 without one."""
@@ -216,7 +224,7 @@ class Seen(ABC):
 
     def _base(self, body: Body) -> np.ndarray:
         position, quaternion = pybullet.getBasePositionAndOrientation(body.number, self.client)
-        at = np.array([*position, *quaternion])
+        at = np.array(position + quaternion)
         return at if body.inertial is None else frames.compose(at, frames.inverse(body.inertial))
 
     def _body(self, name: str) -> Body:

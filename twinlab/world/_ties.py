@@ -45,11 +45,17 @@ def tied(link: str, other: str, parts: tuple[int, int, int], force: float, clien
 def loosed(tie: Tie, client: int) -> None:
     """Let go."""
     pybullet.removeConstraint(tie.number, client)
+    _meet(tie.parts, 1, client)
 
 
-def load(tie: Tie, client: int) -> float:
-    """The force that it carried in the last step [N]."""
-    return float(np.linalg.norm(pybullet.getConstraintState(tie.number, client)[:3]))
+def load(tie: Tie, client: int) -> np.ndarray:
+    """Force [N] and torque [N m] (6,) that what is held gave the holder in the last step, in the link's own axes."""
+    told = np.array(pybullet.getConstraintState(tie.number, client))
+    body, index, _ = tie.parts
+    turn = pybullet.getLinkState(body, index, physicsClientId=client)[1]
+    own = np.array(pybullet.getMatrixFromQuaternion(turn)).reshape(3, 3)
+    told[:3] = own.T @ told[:3]  # PyBullet tells forces in the world's axes and torques in the link's
+    return told
 
 
 def stretch(tie: Tie, client: int) -> float:
@@ -81,4 +87,18 @@ def _made(
         body, index, held, -1, pybullet.JOINT_FIXED, (0, 0, 0), own, its, own_turn, its_turn, physicsClientId=client
     )
     pybullet.changeConstraint(number, maxForce=force, physicsClientId=client)
+    _meet(parts, 0, client)
     return Tie(link, other, number, parts, at, force)
+
+
+def _meet(parts: tuple[int, int, int], collide: int, client: int) -> None:
+    """Let what is held and the links that are rigid with the holder collide, or not.
+
+    A tie carries pressure as well as pull. Where they touched besides, pressure and pull could be anything, as only
+    their difference moves something, and nobody could tell when a seal breaks.
+    """
+    body, index, held = parts
+    while index >= 0:
+        pybullet.setCollisionFilterPair(body, held, index, -1, collide, client)
+        info = pybullet.getJointInfo(body, index, client)
+        index = info[16] if info[2] == pybullet.JOINT_FIXED else -1

@@ -8,7 +8,7 @@ BIN := .venv/bin
 TIMED = @start=$$(date +%s); sh -c '$(1)' || exit $$?; echo "== $(2): $$(( $$(date +%s) - start )) s"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lab check models notebooks lock clean system system-browser
+.PHONY: help demo test lab check models notebooks fuzz lines lock clean system system-browser
 
 help:  ## what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -35,6 +35,12 @@ models: .venv/ready  ## train the model that the notebooks load anew (about 30 m
 notebooks: .venv/ready  ## run the notebooks anew and keep their outputs
 	$(BIN)/jupyter nbconvert --execute --inplace --to notebook --log-level ERROR \
 		--ExecutePreprocessor.store_widget_state=False notebooks/*.ipynb
+
+fuzz: .venv/ready  ## 2,000 mutated scene files (about 3 minutes)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/test_fuzz.py --hypothesis-profile fuzz
+
+lines: .venv/ready  ## expert and program on every line, 59 test seeds each (about an hour on 2 cores)
+	$(BIN)/twinlab score --all --seeds 59
 
 lock: .venv/ready  ## pin every dependency anew; call it with the oldest Python that counts, Debian 12's 3.11.2
 	$(BIN)/pip install --quiet pip-tools

@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 import tomli_w
+from hypothesis import settings
 
 from twinlab import rooms
 from twinlab.cell import Cell
 from twinlab.episodes import record
 from twinlab.scene import FOLDERS, SceneSpec, read_scene
+
+settings.register_profile("fuzz", max_examples=2000)
 
 
 def blind_tables() -> dict:

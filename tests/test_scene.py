@@ -9,7 +9,7 @@ from conftest import blind_tables
 
 from twinlab.cell import Cell
 from twinlab.errors import SceneError
-from twinlab.scene import read_scene, scene_names
+from twinlab.scene import FOLDERS, read_scene, scene_names
 
 
 def told(tmp_path, change) -> str:
@@ -55,7 +55,6 @@ def test_a_wrong_unit_is_an_error_and_a_right_one_is_converted(tmp_path, blind_s
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda t: t.pop("task"), "no [task] table"),
         (lambda t: t["bodies"]["belt"].update(kind="belt"), None),
         (lambda t: t["bodies"]["belt"].update(kind="conveyer"), "no 'conveyer' in bodies/"),
         (lambda t: t["bodies"]["belt"].pop("kind"), "needs kind ="),
@@ -120,3 +119,24 @@ def test_the_digest_is_the_same_in_another_process(sorting):
 def test_a_change_within_what_is_no_table_is_told(sorting, path, words):
     with pytest.raises(SceneError, match=words):
         sorting.change({path: 1})
+
+
+def test_an_empty_file_is_a_line_without_a_goal(tmp_path):
+    (tmp_path / "empty.toml").write_text("")
+    with Cell(read_scene(tmp_path / "empty.toml")) as cell:
+        cell.step({})
+        assert cell.task.instruction() == "Watch the line run." and cell.actuators == ()
+
+
+@pytest.mark.parametrize("name", scene_names())
+def test_a_line_that_is_written_and_read_is_the_same(name, tmp_path):
+    spec = read_scene(name)
+    for folder in (FOLDERS[0] / "meshes",):
+        (tmp_path / folder.name).symlink_to(folder)
+    (tmp_path / f"{name}.toml").write_text(spec.toml(), encoding="utf-8")
+    assert read_scene(tmp_path / f"{name}.toml").digest == spec.digest
+
+
+def test_a_body_that_works_with_one_that_is_not_there_is_told(sorting):
+    with pytest.raises(SceneError, match=r"\[bodies.gripper\] no body 'arms'; there are .* Did you mean 'arm'"):
+        sorting.change({"gripper.of": "arms"})

@@ -82,12 +82,16 @@ def score(
     ticks: Annotated[int | None, typer.Option(min=1, help="length of each run, instead of the line's own")] = None,
     model: Annotated[Path, typer.Option(help="name or folder of the model")] = Path("sorting"),
     workers: Workers = 2,
+    every: Annotated[bool, typer.Option("--all", help="expert and program on every line instead")] = False,
 ) -> None:
     """Score policies on test seeds."""
     from twinlab.cell import Cell
     from twinlab.quickstart import acting
     from twinlab.score import score, summary
 
+    if every:
+        _score_lines(seeds, workers)
+        return
     spec, found = read_scene(scene), {}
     with _bars() as tell, Cell(spec) as cell:
         for name in policy:
@@ -166,6 +170,20 @@ def _bars() -> Iterator[Callable[[str, int, int], None]]:
             progress.update(bars[stage], completed=done, total=of)
 
         yield tell
+
+
+def _score_lines(seeds: int, workers: int) -> None:
+    """Try expert and program on every line, and print a row when a line is done."""
+    from twinlab.score import TRIALS, rows, summary, trial
+
+    console.print(f"share of items right over {seeds} test seeds, 95 % interval, number of items", highlight=False)
+    for name in scene_names():
+        spec, told = read_scene(name), []
+        for kind in TRIALS:
+            found = trial(spec, kind, range(60_000, 60_000 + seeds), workers)
+            row = rows(summary(found), ("correct",))[0]
+            told.append(f"{kind} {row['correct']} ({row['items']})")
+        console.print(f"{name}: {'; '.join(told)}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _print_scores(found: object) -> None:

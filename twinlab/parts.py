@@ -31,14 +31,15 @@ _LEAST = 0.0001  # what a cut leaves of a hull is left out if it is thinner than
 class Part(BaseModel):
     """One kind of part; its frame lies in its centre of mass, with the axes of its form or file.
 
-    Contacts are those of boxes, cylinders and convex hulls, whose faces are where they are drawn; edges of hulls are
-    rounded by 0.4 mm, or by a quarter of the thickness of what is thinner than 1.6 mm. On a plane the lowest points of
-    parts are within 0.3 mm of it, on flat faces within 0.06 mm, as PyBullet lets contacts sink in by 0.01 mm.
+    Contacts are those of boxes, cylinders and convex hulls. Faces of hulls are where they are drawn to 0.03 mm; their
+    edges are rounded by 0.4 mm, or by a quarter of the thickness of what is thinner than 1.6 mm, so that a part that
+    leans on edges lies up to 0.3 mm deeper.
 
     A mesh becomes several hulls by CoACD (`contact = "parts"`), which takes from half a second to half a minute and is
-    then kept on disk, or its one convex hull (`contact = "hull"`), which steps faster. Thin and small parts, such as
-    nuts and washers, should be several hulls: a single hull gets one new contact point a step, and PyBullet forgets it
-    when it parts by 0.5 % of the part's size. What rolls needs rolling friction, or it rolls on for ever.
+    then kept on disk, or its one convex hull (`contact = "hull"`), which steps faster. A single hull, a prism or a
+    chipped box too, gets one new contact point a step, and may tremble on an edge for ever if it is small: dropped
+    from 5 cm, 28 of 30 prisms of 40 mm and 11 of 15 mm lay still after 3 s, against all of 30 bolts, nuts and washers
+    of several hulls (240 Hz, 60 iterations). What rolls needs rolling friction, such as 0.0003 m.
 
     Attributes:
         flaws: what can be wrong with a part.
@@ -209,7 +210,7 @@ class _Shape:
 @functools.lru_cache(maxsize=512)
 def _made(part: Part, path: Path | None, stamp: tuple[int, ...]) -> _Made:
     shape = _mesh(part, path) if path is not None else _form(part)
-    whole = shape.bulk.volume
+    whole = shape.bulk.volume / part.scale**3
     if part.chip:
         shape = _chipped(shape, part.chip)
     bulk = shape.bulk
@@ -336,7 +337,7 @@ def _together(solids: Sequence[Solid]) -> Bulk:
 
 
 def _capped(drawn: Mesh, kept: Sequence[Solid], normal: np.ndarray, level: float) -> Mesh:
-    """A surface cut by a plane; the hulls' faces in that plane close it."""
+    """A surface cut by a plane; the hulls' faces in that plane close it, those of a single hull its hollows too."""
     cut = meshes.cut(meshes.surface(drawn), normal, level).mesh
     reach = _LEAST / 10 * np.linalg.norm(normal)
     lids = []

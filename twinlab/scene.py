@@ -8,6 +8,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
+import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
@@ -35,6 +36,9 @@ class Physics(BaseModel):
     rate: float = Field(240, gt=0, description="physics steps per second [Hz]")
     substeps: int = Field(1, ge=1, description="solver steps in each of them [1]")
     iterations: int = Field(50, ge=1, description="solver iterations a substep [1]")
+    apart: float = Field(
+        0.005, gt=0, description="contact breaking threshold, a share of the smaller body's radius [1]"
+    )
     gravity: float = Field(-9.81, description="along z [m/s^2]")
     tick: float = Field(0.05, gt=0, description="length of a control tick, a whole number of physics steps [s]")
 
@@ -92,6 +96,19 @@ class SceneSpec(BaseModel):
         for room in _ROOMS:
             out[room] = {name: _table(part) for name, part in getattr(self, room).items()}
         return out | {"task": _table(self.task)}
+
+    def toml(self) -> str:
+        """The line as a scene file; what is as by default is left out."""
+        out: dict[str, Any] = {}
+        for key in ("title", "description", "planned_run_time", "ticks", "renderer"):
+            if getattr(self, key) != type(self).model_fields[key].default:
+                out[key] = getattr(self, key)
+        for key in ("physics", "light"):
+            out |= {key: table} if (table := _apart(getattr(self, key))) else {}
+        for room in _ROOMS:
+            out |= {room: {name: _kind(part) | _apart(part) for name, part in getattr(self, room).items()}}
+        cameras = {name: _apart(camera) for name, camera in self.cameras.items()}
+        return tomli_w.dumps(out | {"cameras": cameras, "task": _kind(self.task) | _apart(self.task)})
 
     def change(self, changes: Mapping[str, Any]) -> "SceneSpec":
         """The same line with other values: `spec.change({"belt.speed": 0.2, "faults.slip": Slip(of="belt")})`.
@@ -170,7 +187,16 @@ def read_scene(scene: str | Path) -> SceneSpec:
 
 
 def _table(part: Any) -> dict[str, Any]:
-    return {"kind": type(part).__module__.rpartition(".")[2], **part.model_dump(mode="json")}
+    return _kind(part) | part.model_dump(mode="json")
+
+
+def _kind(part: Any) -> dict[str, Any]:
+    return {"kind": type(part).__module__.rpartition(".")[2]}
+
+
+def _apart(part: BaseModel) -> dict[str, Any]:
+    """The fields that are not as by default."""
+    return part.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
 
 
 def _plain(value: Any) -> Any:
@@ -192,9 +218,7 @@ def _build(tables: Mapping[str, Any], where: str, folder: Path | None) -> SceneS
         tables[room] = {name: _variant(room, table, f"{where}: [{room}.{name}]") for name, table in parts.items()}
     cameras = _named(tables, "cameras", where)
     tables["cameras"] = {name: _checked(Camera, t, f"{where}: [cameras.{name}]") for name, t in cameras.items()}
-    if "task" not in tables:
-        raise SceneError(f"{where}: no [task] table; a line needs a goal, kinds are {list(rooms.names('tasks'))}")
-    tables["task"] = _variant("tasks", tables["task"], f"{where}: [task]")
+    tables["task"] = _variant("tasks", tables.get("task", {"kind": "free"}), f"{where}: [task]")
     tables["physics"] = _checked(Physics, tables.get("physics", {}), f"{where}: [physics]")
     tables["light"] = _checked(Lamp, tables.get("light", {}), f"{where}: [light]")
     _check_names(tables, where)
@@ -203,6 +227,13 @@ def _build(tables: Mapping[str, Any], where: str, folder: Path | None) -> SceneS
         rooms.load("renderers", spec.renderer)
     except TwinlabError as told:
         raise SceneError(f"{where}: renderer: {told}") from told
+    for name, body in spec.bodies.items():
+        for other in body.needs():
+            if other not in spec.bodies:
+                known = list(spec.bodies)
+                raise SceneError(
+                    f"{where}: [bodies.{name}] no body {other!r}; there are {known}.{did_you_mean(other, known)}"
+                )
     places = [name for name, body in spec.bodies.items() if body.region() is not None]
     kinds = {key: values for body in spec.bodies.values() for key, values in body.kinds().items()}
     if misfit := spec.task.misfit(places, kinds):

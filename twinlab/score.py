@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 from scipy.stats import binomtest
 
+from twinlab import rooms
 from twinlab.cell import Cell
 from twinlab.episodes import Policy, policy_name, record, split_of
 from twinlab.intervals import interval, text
@@ -93,6 +94,31 @@ def rows(found: xr.Dataset, metrics: Iterable[str] = SHOWN) -> list[dict[str, st
             row[name if unit == "1" else f"{name} [{unit}]"] = text(*one[name].values)
         out.append(row)
     return out
+
+
+TRIALS = {
+    "expert": ("expert", 1.0, 1),
+    "expert, substeps × 2": ("expert", 1.0, 2),
+    "program, nominal": ("program", 0.0, 1),
+    "program, half varied": ("program", 0.5, 1),
+    "program, varied": ("program", 1.0, 1),
+}
+"""What every line is tried with: name → policy, share of what varies, factor of the physics' substeps."""
+
+
+def trial(spec: SceneSpec, name: str, seeds: Iterable[int], workers: int = 1) -> xr.Dataset:
+    """The scores of one of `TRIALS` on a line.
+
+    Args:
+        spec: the line, as it stands in its file.
+        name: of the trial.
+        seeds: one run each.
+        workers: processes.
+    """
+    policy, share, finer = TRIALS[name]
+    varied = spec.vary(share).change({"physics.substeps": finer * spec.physics.substeps})
+    with Cell(varied, without=list(varied.sensors)) as cell:
+        return score(cell, rooms.build("policies", policy, spec=varied), seeds, workers=workers)
 
 
 def _weights(scores: xr.Dataset, name: str) -> np.ndarray:

@@ -59,6 +59,10 @@ class Body(BaseModel, ABC):
             items: what it brings: what `schedule` gave, after what goes wrong.
         """
 
+    def needs(self) -> tuple[str, ...]:
+        """The names of bodies that it works with; a scene must have them."""
+        return ()
+
     def tune(self, name: str, world: World) -> None:
         """Let changed fields act on the body that was built already: a fault has changed them."""
 

@@ -8,12 +8,11 @@ import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import platformdirs
 from scipy import sparse
-from scipy.spatial import ConvexHull, QhullError
 
 from twinlab.errors import MeshError
 from twinlab.meshes import _convex
@@ -189,7 +188,7 @@ def _kept(key: str, path: Path, faces: int, tolerance: float, unit: float) -> Me
 def _load(file: Path) -> Mesh | None:
     """What was kept, None if there is nothing or it is damaged (it is made again then)."""
     try:
-        with np.load(file, allow_pickle=False) as kept:
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as kept:
             meshes = [
                 made(kept[f"vertices{i}"], kept[f"faces{i}"], kept.get(f"colours{i}"))
                 for i in range(len(kept["errors"]))
@@ -253,14 +252,14 @@ def convex(path: str | Path, unit: float = 1.0, threshold: float = 0.05, corners
         MeshError: the file is missing, broken, of another format or flat.
     """
     path = Path(path)
-    key = _key(path, f"convex {_RECIPE} {path.suffix} {unit!r} {threshold!r} {corners}")
+    key = _key(path, f"hulls {_RECIPE} {path.suffix} {unit!r} {threshold!r} {corners}")
     if key not in _convexes:
         file = cache_folder() / f"{key}.npz"
         arrays = _arrays(file)
         if arrays is None:
             arrays = _decomposed(scaled(read(path), unit), threshold, corners, str(path))
             _write(file, arrays)
-        solids = tuple(hull(arrays[f"hull{i}"]) for i in range(len(arrays) - 5))
+        solids = tuple(hull(points) for name, points in arrays.items() if name.startswith("hull"))
         within = Bulk(float(arrays["volume"]), arrays["centre"], arrays["inertia"], bool(arrays["closed"]))
         excess = sum(bulk(one.mesh).volume for one in solids) / within.volume - 1
         _convexes[key] = Convex(solids, within, excess, *arrays["gaps"].tolist())
@@ -282,7 +281,7 @@ def _decomposed(full: Mesh, threshold: float, corners: int, where: str) -> dict[
 def _arrays(file: Path) -> dict[str, Any] | None:
     """What was kept of a decomposition, None if there is nothing or it is damaged."""
     try:
-        with np.load(file, allow_pickle=False) as kept:
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as kept:
             return dict(kept)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile):
         return None

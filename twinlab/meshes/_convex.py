@@ -65,7 +65,7 @@ def hulls(mesh: Mesh, threshold: float) -> tuple[np.ndarray, ...]:
     coacd.set_log_level("error")
     points, faces = _welded(mesh)
     found = coacd.run_coacd(coacd.Mesh(points, faces), threshold=threshold, seed=0)
-    return tuple(np.asarray(one, float) for one, _ in found)
+    return tuple(one for one, _ in found if _thick(one))
 
 
 def thinned(points: np.ndarray, corners: int) -> np.ndarray:
@@ -73,9 +73,11 @@ def thinned(points: np.ndarray, corners: int) -> np.ndarray:
     points = points[ConvexHull(points).vertices]
     if len(points) <= corners:
         return points
-    chosen = list(dict.fromkeys([*points.argmin(axis=0).tolist(), *points.argmax(axis=0).tolist()]))
-    far = np.linalg.norm(points - points[chosen[0]], axis=1)
-    chosen += [i for i in np.argsort(-far).tolist() if i not in chosen][: max(0, 8 - len(chosen))]
+    chosen, rest = [0], points - points[0]
+    for _ in range(3):  # a tetrahedron to begin with: what is furthest from the point, the line, the plane so far
+        chosen.append(int(np.linalg.norm(rest, axis=1).argmax()))
+        way = rest[chosen[-1]] / np.linalg.norm(rest[chosen[-1]])
+        rest = rest - np.outer(rest @ way, way)
     while len(chosen) < corners:
         planes = ConvexHull(points[chosen]).equations
         outside = (points @ planes[:, :3].T + planes[:, 3]).max(axis=1)
@@ -103,6 +105,12 @@ def misfit(mesh: Mesh, parts: Sequence[Mesh], closed: bool) -> tuple[float, floa
         gap = scene.compute_signed_distance(on_part) if closed else scene.compute_distance(on_part)
         out = max(out, float(gap.numpy().max()))
     return float(outside.max()), out
+
+
+def _thick(points: np.ndarray) -> bool:
+    """Whether points do not lie in one plane; what is flat to a millionth stands for nothing."""
+    spread = np.linalg.svd(points - points.mean(axis=0), compute_uv=False)
+    return bool(spread[2] > 1e-6 * spread[0])
 
 
 def _welded(mesh: Mesh) -> tuple[np.ndarray, np.ndarray]:

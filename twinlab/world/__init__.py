@@ -26,7 +26,7 @@ with quiet():  # PyBullet tells its build time on stderr, which notebooks would 
     import pybullet
     import pybullet_data
 
-_APART = 0.005  # how far two surfaces part before their contact is forgotten [m]
+_APART = 0.005  # contact breaking threshold: PyBullet multiplies it with the radius of the smaller body [1]
 
 
 class World(Moved):
@@ -38,6 +38,7 @@ class World(Moved):
         iterations: solver iterations a substep.
         gravity: along z [m/s^2].
         roots: folders in which files are looked up, before pybullet_data; nothing outside of them is read.
+        apart: how far surfaces part before their contact is forgotten, as a share of the smaller body's radius [1].
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class World(Moved):
         iterations: int = 50,
         gravity: float = -9.81,
         roots: Sequence[Path] = (),
+        apart: float = _APART,
     ) -> None:
         self.client = pybullet.connect(pybullet.DIRECT)
         if self.client < 0:
@@ -54,6 +56,7 @@ class World(Moved):
         if not pybullet.isNumpyEnabled():
             raise WorldError("this PyBullet was built without NumPy; install the wheel: pip install pybullet==3.2.7")
         self._step, self._substeps, self._iterations, self._gravity = step, substeps, iterations, gravity
+        self._apart = apart
         self.roots = (*roots, Path(pybullet_data.getDataPath()))
         self._bodies, self._recipe = {}, Recipe()
         self.reset()
@@ -78,10 +81,10 @@ class World(Moved):
                 stood; `add`, `assemble` and `load` raise `Different` at the first that is not the same.
 
         Returns:
-            Whether they are kept. They are not where going back is not exact: PyBullet's compounds of hulls drift then.
+            Whether they are kept. They are not where going back is not exact, as with moving compounds.
         """
         self._check_open()
-        again = again and self._recipe.saved >= 0
+        again = again and self._recipe.saved >= 0 and all(body.exact for body in self._bodies.values())
         if again:
             for link in tuple(self._ties):
                 self.untie(link)
@@ -116,7 +119,7 @@ class World(Moved):
         pybullet.resetSimulation(physicsClientId=self.client)
         pybullet.setPhysicsEngineParameter(
             fixedTimeStep=self._step / self._substeps, numSolverIterations=self._iterations,
-            contactBreakingThreshold=_APART, deterministicOverlappingPairs=1, physicsClientId=self.client,
+            contactBreakingThreshold=self._apart, deterministicOverlappingPairs=1, physicsClientId=self.client,
         )  # fmt: skip
         pybullet.setGravity(0, 0, self._gravity, physicsClientId=self.client)
 
@@ -130,6 +133,7 @@ class World(Moved):
         mass: float = 0.0,
         friction: float = 0.6,
         rolling: float = 0.0,
+        gyration: np.ndarray | None = None,
     ) -> None:
         """Add a rigid body of convex pieces.
 
@@ -140,6 +144,7 @@ class World(Moved):
             mass: [kg]; 0 stands still for ever.
             friction: Coulomb coefficient, multiplied with that of what it touches.
             rolling: rolling friction coefficient [m].
+            gyration: moments of inertia over mass about its axes (3,) [m^2]; None for PyBullet's own, of its bounds.
         """
         made_of = key("add", name, [(p.solid, p.pose) for p in pieces], friction, rolling)
         number = self._recipe.known(made_of)
@@ -156,6 +161,8 @@ class World(Moved):
             )
             self._recipe.wrote(made_of, number)
         body = self._register(name, number, (), mass)
+        body.gyration = None if gyration is None else gyration.tolist()
+        body.compound = sum(p.solid.form != "surface" for p in pieces) > 1
         self.place(name, pose, mass)  # also a new one, so that it stands where it will after a reset, to the last bit
         self._draw(body, 0, pieces)
 
@@ -178,6 +185,7 @@ class World(Moved):
             pybullet.resetBasePositionAndOrientation(number, pose[:3], pose[3:], self.client)
         body = self._register(name, number, tuple(link.name for link in links))
         moving = [(i, link) for i, link in enumerate(links) if link.joint != "fixed"]
+        body.exact = all(sum(p.solid.form != "surface" for p in link.pieces) < 2 for link in links)
         body.moves([(i, link.name, link.low, link.high) for i, link in moving])
         self._stand(name)
         self._robots += [body]
@@ -279,7 +287,9 @@ class World(Moved):
 
     def _draw(self, body: Body, link: int, pieces: Sequence[Piece]) -> None:
         self._visuals += tuple(
-            Visual(body.first + link, body.index, p.solid.mesh, p.pose, p.colour, p.gloss, p.texture) for p in pieces
+            Visual(body.first + link, body.index, p.solid.mesh, p.pose, p.colour, p.gloss, p.texture)
+            for p in pieces
+            if not p.hidden
         )
 
     def _register(self, name: str, number: int, links: tuple[str, ...], mass: float | None = None) -> Body:

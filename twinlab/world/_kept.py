@@ -29,6 +29,8 @@ class Body:
     unstood: np.ndarray | None = None  # from the world to its base, if that cannot move by itself
     chains: dict[str, Chain] = field(default_factory=dict)  # link → the joints on the way to it
     mass: float | None = None  # of a single rigid body [kg]
+    gyration: list[float] | None = None  # of a single rigid body: moments of inertia over mass [m^2]
+    compound: bool = False  # whether it collides as several shapes
     exact: bool = True  # whether it goes on as before after going back
 
     def moves(self, joints: Sequence[tuple[int, str, float, float]]) -> None:

@@ -157,4 +157,8 @@ class Moved(Seen):
     def _weigh(self, name: str, mass: float) -> None:
         body = self._body(name)
         pybullet.changeDynamics(body.number, -1, mass=mass, physicsClientId=self.client)
+        if body.gyration is not None and mass:
+            inertia = [mass * one for one in body.gyration]
+            pybullet.changeDynamics(body.number, -1, localInertiaDiagonal=inertia, physicsClientId=self.client)
         body.mass = mass
+        body.exact &= not (mass and body.compound)

@@ -126,23 +126,30 @@ class Seen(ABC):
         load = np.array(pybullet.getJointState(body.number, body.link(part), self.client)[2])
         return load * (self.steps > 0)  # before the first step PyBullet tells that of before the reset
 
-    def dynamics(self, link: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def dynamics(self, link: str) -> tuple[np.ndarray, np.ndarray]:
         """What a controller of torques must know of a robot's joints on the way to a link, in the order of `path`.
 
         Returns:
-            The Jacobian of the link's frame (6, joint), linear above angular, in the world's axes; the mass matrix
-            (joint, joint); the torques that gravity and motion ask for (joint,) [N m].
+            The Jacobian of the link's frame (6, joint), linear above angular, in the world's axes, and the mass matrix
+            (joint, joint) [kg m^2].
         """
         name, _, part = link.partition("/")
-        body, own = self._body(name), self._own(link)
-        states = pybullet.getJointStates(body.number, body.joints, self.client)
-        at, speeds, still = [s[0] for s in states], [s[1] for s in states], [0.0] * len(states)
+        body = self._body(name)
+        own = [body.names.index(joint) for joint in self.path(link)]
+        at, still = self.joints(name).position.tolist(), [0.0] * len(body.names)
         inertial = pybullet.getLinkState(body.number, body.link(part), physicsClientId=self.client)[2:4]
         origin = pybullet.invertTransform(*inertial)[0]
         rows = pybullet.calculateJacobian(body.number, body.link(part), origin, at, still, still, self.client)
         mass = pybullet.calculateMassMatrix(body.number, at, physicsClientId=self.client)
-        bias = pybullet.calculateInverseDynamics(body.number, at, speeds, still, physicsClientId=self.client)
-        return np.vstack(rows)[:, own], np.array(mass)[np.ix_(own, own)], np.array(bias)[own]
+        return np.vstack(rows)[:, own], np.array(mass)[np.ix_(own, own)]
+
+    def bias(self, name: str, joints: Joints) -> np.ndarray:
+        """The torques (joint,) [N m or N] that gravity and motion ask of a robot's moving joints as `joints` tells them."""
+        at, speeds, still = joints.position.tolist(), joints.velocity.tolist(), [0.0] * len(joints.names)
+        found = pybullet.calculateInverseDynamics(
+            self._body(name).number, at, speeds, still, physicsClientId=self.client
+        )
+        return np.array(found)
 
     def contacts(self, name: str) -> Contacts:
         """What touches a body now; contacts between its own links are left out."""
@@ -216,11 +223,6 @@ class Seen(ABC):
     def _check_open(self) -> None:
         if self.client < 0:
             raise WorldError("this world is closed; nothing in it can be reached any more, make a new one")
-
-    def _own(self, link: str) -> list[int]:
-        """Numbers, among a robot's moving joints, of those of `path(link)`."""
-        names = self._body(link.partition("/")[0]).names
-        return [names.index(joint) for joint in self.path(link)]
 
     def _base(self, body: Body) -> np.ndarray:
         position, quaternion = pybullet.getBasePositionAndOrientation(body.number, self.client)

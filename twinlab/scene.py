@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from itertools import cycle
@@ -108,7 +109,12 @@ class SceneSpec(BaseModel):
         for room in _ROOMS:
             out |= {room: {name: _kind(part) | _apart(part) for name, part in getattr(self, room).items()}}
         cameras = {name: _apart(camera) for name, camera in self.cameras.items()}
-        return tomli_w.dumps(out | {"cameras": cameras, "task": _kind(self.task) | _apart(self.task)})
+        text = tomli_w.dumps(out | {"cameras": cameras, "task": _kind(self.task) | _apart(self.task)})
+        return re.sub(
+            r"\[\n((?: +[-+.\w]+,\n)+) *\]",
+            lambda found: f"[{', '.join(found[1].split()).replace(',,', ',')[:-1]}]",
+            text,
+        )
 
     def change(self, changes: Mapping[str, Any]) -> "SceneSpec":
         """The same line with other values: `spec.change({"belt.speed": 0.2, "faults.slip": Slip(of="belt")})`.

@@ -121,3 +121,22 @@ def test_the_sensors_notebook_shows_each_effect_at_the_flick_of_a_switch(lab, pa
         page.locator(".widget-slider [role=slider]").first.press("Home")
         page.wait_for_function("() => document.body.innerText.includes('0.000')")
         assert float(lab.ask(page, "depth.spec.sensors[DEPTH].subpixel")) == 0
+
+
+def test_a_line_is_changed_in_its_form_and_seen(lab, page: Page):
+    with lab.notebook(page, "notebooks/01_build_a_line.ipynb"):
+        lab.run_all(page)
+        canvas = page.locator(".twinlab canvas").first
+        drawn(canvas)
+        start = pixels(canvas)
+        assert start.std() > 10, "the view is blank"
+        colour = page.get_by_label(re.compile("^colour")).first
+        colour.fill("red")
+        colour.press("Enter")
+        expect(page.get_by_role("alert").first).to_contain_text("[bodies.table] colour: came 'red'")
+        colour.fill("[0.9, 0.1, 0.1]")
+        colour.press("Enter")
+        expect(page.get_by_role("alert")).to_have_count(0)
+        assert lab.ask(page, "form.spec.bodies['table'].colour") == "(0.9, 0.1, 0.1)"
+        drawn(canvas)
+        assert differ(start, pixels(canvas)) > 0.05, "the table does not change its colour"

@@ -18,6 +18,7 @@ from twinlab.world import World
 
 BODIES = pytest.mark.parametrize("kind", rooms.names("bodies"))
 TICK = 0.05
+MOUNTS = {"cup": {"link": "panda_hand"}}  # a suction cup for those that need one
 
 
 def stream(seed: int = 0) -> np.random.Generator:
@@ -28,7 +29,7 @@ def built(world: World, kind: str, seed: int = 0) -> tuple[Body, object]:
     """A body called "probe" with all fields as they are by default, and an arm for what is mounted on one."""
     body = rooms.build("bodies", kind)
     if getattr(body, "of", "") == "arm":
-        rooms.build("bodies", "arm").build("arm", world, ())
+        rooms.build("bodies", "arm", mounts=MOUNTS).build("arm", world, ())
     return body, body.build("probe", world, body.schedule("probe", stream(seed)))
 
 
@@ -104,7 +105,7 @@ def test_a_body_is_its_own_frozen_configuration(kind):
 @BODIES
 def test_one_more_body_stands_beside_the_sorting_line(blind_spec, blind_cell, kind):
     aside = {"position": [-1.5, 0, 0]} if "position" in rooms.load("bodies", kind).model_fields else {}
-    with Cell(blind_spec.change({"bodies.probe": {"kind": kind, **aside}})) as cell:
+    with Cell(blind_spec.change({"bodies.arm.mounts": MOUNTS, "bodies.probe": {"kind": kind, **aside}})) as cell:
         more = {a.name for a in cell.actuators} - {a.name for a in blind_cell.actuators}
         assert more == {a.name for a in cell.spec.bodies["probe"].actuators("probe")}
         cell.step(dict.fromkeys(more, 0.1))

@@ -28,6 +28,8 @@ class Item:
         defect: what is wrong with it, "" for a good one.
         height: from the face it lies on to the one above [m].
         symmetry: by which angle [rad] it can be turned about z and look the same, 0 for any angle.
+        size: how large its defect is, where that is measured [m].
+        edges: of the box around it, along its own axes [m]; () where nobody needs to know.
     """
 
     name: str
@@ -37,6 +39,8 @@ class Item:
     defect: str = ""
     height: float = 0.0
     symmetry: float = 0.0
+    size: float = 0.0
+    edges: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ class Event:
     | state | a tag of a device changed | tag, such as "press.door" | its new value, such as "open" | |
     | fault | a fault came | fault | what fails | |
     | recovered | it went | fault | what failed | |
-    | violation | a limit of safety was exceeded | arm | "joint", "speed", "force", "keep_out" | |
+    | violation | a limit of safety was exceeded | arm | "joint", "speed", "force", "keep_out", "wrong_item" | |
     | collided | a robot hit what it must not touch | robot | what it hit | |
 
     What is so from the start (a machine in its cycle, a door that is open) is told at 0 s.

@@ -7,7 +7,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from twinlab import frames
-from twinlab.bodies import Actuator, Body, Vector
+from twinlab.bodies import Actuator, Body, Value, Vector
+from twinlab.bodies._compliance import Compliance, Law
 from twinlab.errors import WorldError
 from twinlab.events import Event, Item
 from twinlab.robots import Fixture
@@ -43,6 +44,7 @@ class ArmState(NamedTuple):
         done: how many of them are done.
         over: which limit is exceeded now, "" for none.
         told: which one was told already.
+        law: how a compliant arm gives way in this tick, None for a stiff one.
     """
 
     tool: str
@@ -60,6 +62,7 @@ class ArmState(NamedTuple):
     done: int = 0
     over: str = ""
     told: str = ""
+    law: Law | None = None
 
 
 class _Table(BaseModel):
@@ -112,6 +115,7 @@ class Arm(Body):
     torque: tuple[float, ...] = Field(_PANDA["torque"], description="highest motor torques; () for the file's [N m]")
     force: float = Field(60, gt=0, description="wrist force above which the arm stops [N]")
     keep_out: tuple[Zone, ...] = Field((), description="boxes that the tool must not enter")
+    compliance: Compliance = Field(Compliance(), description="how the tool gives way to a load; stiff by default")
 
     @model_validator(mode="before")
     @classmethod
@@ -169,13 +173,17 @@ class Arm(Body):
         change = velocity[:3] - state.velocity[:3]
         change *= min(1.0, self.acceleration * tick / max(float(np.linalg.norm(change)), 1e-9))
         velocity[:3] = state.velocity[:3] + change
-        at = world.pose(state.tool)
-        over = self._exceeded(name, world, state, at[:3], tick)
+        at, joints = world.pose(state.tool), world.joints(name)
+        own = [joints.names.index(joint) for joint in state.joints]
+        over = self._exceeded(world, state, at[:3], joints.velocity[own], tick)
         base = state.target
         if over:  # hold where the tool really is; only back, the way that it does not look, is free
             base = np.array([*at[:3], state.target[3]])
             velocity = np.array([*self._back(velocity[:3], at), 0.0])
-        target = base + velocity * tick
+        target, law = base + velocity * tick, None
+        if self.compliance.stiffness:
+            target = self.compliance.leashed(target, np.array([*at[:3], frames.tool_yaw(at, self.turn)]))
+            law = self.compliance.law(*world.dynamics(state.tool))
         target[:3] = np.clip(target[:3], self.low, self.high)
         goal = self._solve(world, state.tool, target, state.goal, state.rest)
         way = goal - state.goal
@@ -184,17 +192,19 @@ class Arm(Body):
         target = state.target + share * (target - state.target)  # what the joints could not follow is not owed
         velocity, steps = (target - state.target) / tick, round(tick / world.timestep)
         start = tuple(state.goal.tolist())
+        if law is None:  # at the tick's end each joint shall be at its goal, wherever it is now
+            world.lead(name, state.joints, ((state.goal + way - joints.position[own]) / tick).tolist(), state.torque)
         return state._replace(
             at=at[:3], target=target, velocity=velocity, goal=state.goal + way, start=start, way=tuple(way.tolist()),
-            steps=steps, done=0, over=over,
+            steps=steps, done=0, over=over, law=law,
         )  # fmt: skip
 
     def advance(self, name: str, world: World, state: ArmState) -> tuple[ArmState, tuple[Event, ...]]:
-        """Lead the joints along the line from the last tick's goal to this one's."""
-        share = min(1.0, state.done / state.steps)
-        span = state.steps * world.timestep if share < 1 else np.inf
-        positions = [at + share * way for at, way in zip(state.start, state.way, strict=True)]
-        world.drive(name, state.joints, positions, state.torque, [way / span for way in state.way], gain=0.1)
+        """Tell what begins and ends; give way where the tool is compliant. Stiff joints were led for the whole tick."""
+        if state.law is not None:
+            _give_way(name, world, state, state.law)
+        elif state.over == state.told:
+            return state, ()
         events: tuple[Event, ...] = ()
         if state.over and state.over != state.told:
             events = (Event(world.time, "violation", name, state.over),)
@@ -203,7 +213,12 @@ class Arm(Body):
             events = (Event(world.time, "resumed", name),)
         return state._replace(done=state.done + 1, told=state.over), events
 
-    def _exceeded(self, name: str, world: World, state: ArmState, at: np.ndarray, tick: float) -> str:
+    def tags(self, name: str, world: World, state: ArmState) -> Mapping[str, Value]:
+        """Where its tool is [m], and which limit has stopped it."""
+        x, y, z = world.pose(state.tool)[:3].tolist()
+        return {"x": x, "y": y, "z": z, "stopped": state.over}
+
+    def _exceeded(self, world: World, state: ArmState, at: np.ndarray, speeds: np.ndarray, tick: float) -> str:
         """Which limit is exceeded now, "" for none; a stop by force ends only when the load is clearly gone."""
         limit = self.force / 2 if state.over == "force" else self.force
         if np.linalg.norm(world.reaction(state.wrist)[:3]) > limit:
@@ -212,11 +227,7 @@ class Arm(Body):
             return "keep_out"
         if np.linalg.norm(at - state.at) > _BEYOND * self.speed * tick:
             return "speed"
-        joints = world.joints(name)
-        numbers = [joints.names.index(joint) for joint in state.joints]
-        if np.abs(joints.velocity[numbers]).max() > _BEYOND * self.joint_speed:
-            return "joint"
-        return ""
+        return "joint" if np.abs(speeds).max() > _BEYOND * self.joint_speed else ""
 
     def _back(self, velocity: np.ndarray, at: np.ndarray) -> np.ndarray:
         """The part of a velocity (3,) that leads the tool away from where it looks."""
@@ -231,3 +242,16 @@ class Arm(Body):
             Fixture(name, m.link, frames.from_euler(m.position, m.turn), m.form, m.size, m.mass, m.colour)
             for name, m in self.mounts.items()
         )
+
+
+def _give_way(name: str, world: World, state: ArmState, law: Law) -> None:
+    """Pull the joints as springs and dampers do towards the line from the last tick's goal to this one's."""
+    share = min(1.0, state.done / state.steps)
+    positions, way = np.array(state.start) + share * np.array(state.way), np.array(state.way)
+    speeds = way / (state.steps * world.timestep) if share < 1 else np.zeros(len(way))
+    joints = world.joints(name)
+    numbers = [joints.names.index(joint) for joint in state.joints]
+    torques = law.torques(positions - joints.position[numbers], speeds - joints.velocity[numbers])
+    torques += world.bias(name, joints)[numbers]
+    most = np.array(state.torque)
+    world.push(name, state.joints, np.clip(torques, -most, most).tolist())

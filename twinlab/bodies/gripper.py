@@ -6,8 +6,10 @@ import numpy as np
 from pydantic import Field
 
 from twinlab.bodies import Actuator, Body
-from twinlab.events import Item
+from twinlab.events import Event, Item
 from twinlab.world import World
+
+_MASS = 0.1  # of a finger, for the damping of the gear [kg]
 
 
 class Gripper(Body):
@@ -24,6 +26,15 @@ class Gripper(Body):
     force: float = Field(20, gt=0, description="highest force of a finger [N]")
     friction: float = Field(1.5, ge=0, description="Coulomb friction coefficient of the rubber pads [1]")
     rolling: float = Field(0.005, ge=0, description="spinning friction coefficient of the pads [m]")
+    coupling: float = Field(
+        0,
+        ge=0,
+        description="stiffness of the gear that makes fingers move alike, 0 for fingers that are on their own [N/m]",
+    )
+
+    def needs(self) -> tuple[str, ...]:
+        """Its arm."""
+        return (self.of,)
 
     def build(self, name: str, world: World, items: tuple[Item, ...]) -> float:
         """Open the fingers; the state is the opening that is asked for [m]."""
@@ -49,6 +60,21 @@ class Gripper(Body):
         opening = float(np.clip(state + values[name] * tick, max(0.0, width - lead), min(self.stroke, width + lead)))
         world.drive(self.of, self.joints, [opening / 2] * 2, [self.force] * 2)
         return opening
+
+    def advance(self, name: str, world: World, state: float) -> tuple[float, tuple[Event, ...]]:
+        """Let the gear press the finger that is farther out harder, and the other one less.
+
+        Without it what is held floats along the fingers' way: two motors at their limits hold nothing in the middle.
+        """
+        if not self.coupling:
+            return state, ()
+        joints = world.joints(self.of)
+        own = [joints.names.index(joint) for joint in self.joints]
+        apart, faster = (float(np.subtract(*a[own])) / 2 for a in (joints.position, joints.velocity))
+        pull = self.coupling * apart + 2 * np.sqrt(self.coupling * _MASS) * faster
+        shift = float(np.clip(pull, -self.force, self.force))
+        world.drive(self.of, self.joints, [state / 2] * 2, [self.force + shift, self.force - shift])
+        return state, ()
 
     def holds(self, name: str, world: World) -> tuple[str, ...]:
         """The bodies that both fingers touch."""

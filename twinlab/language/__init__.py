@@ -13,12 +13,14 @@ class Meaning:
         attribute: by which property items are told apart, such as "colour" or "shape".
         destination: value of that property → name of the place.
         scrap: name of the place for defective items, "" if defects are ignored.
+        counts: value of that property → how many are wanted, {} for all that there are.
     """
 
     task: str
     attribute: str
     destination: Mapping[str, str] = field(default_factory=dict)
     scrap: str = ""
+    counts: Mapping[str, int] = field(default_factory=dict)
 
     def place(self, properties: Mapping[str, str], defective: bool) -> str:
         """The place where an item of these properties belongs, "" if the goal names none."""

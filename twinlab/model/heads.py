@@ -97,7 +97,7 @@ class Truth(nn.Module):
         self.decoders = nn.ModuleDict()
         for s in signals.of("truth"):
             self.trunk[s.name] = nn.Sequential(nn.Linear(size, hidden), nn.SiLU())
-            plain = s.kind != "vector"
+            plain = s.kind != "vector" or not anchors(s, vectors)
             codec = rooms.build("codecs", s.kind)
             width = size + hidden
             self.decoders[s.name] = codec.decoder(s, width) if plain else Anchored(s, vectors, width)

@@ -70,6 +70,10 @@ class Moment:
         """A camera's frame, with so many more pixels on each side [px]; rendered once however many sensors ask."""
         return self.begin(camera, margin)()
 
+    def imagined(self, camera: str, snapshot: Snapshot) -> Frame:
+        """What a camera would see of another snapshot, such as one with a part as it was designed."""
+        return self._begin(snapshot, self.cameras[camera], camera)()
+
     def cast(self, starts: np.ndarray, directions: np.ndarray) -> Hits:
         """What rays from (ray, 3) [m] along unit vectors (ray, 3) in the world meet first."""
         return self._cast(self.snapshot, starts, directions)

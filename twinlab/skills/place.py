@@ -15,6 +15,7 @@ class Place:
         clear: height at which the tool carries [m].
         above: how far above the aim the fingers open [m].
         reach: sideways error at which the fingers may open [m].
+        level: height error at which they may open [m].
         gain: how fast errors are mended [1/s].
         speed: highest speed [m/s].
         squeeze: closing and opening speed of the fingers [m/s].
@@ -23,6 +24,7 @@ class Place:
     clear: float = 0.26
     above: float = 0.0
     reach: float = 0.03
+    level: float = 0.02
     gain: float = 5.0
     speed: float = 0.6
     squeeze: float = 0.2
@@ -37,5 +39,5 @@ class Place:
             ready = np.clip((now.tool[2] - self.clear + 0.1) / 0.06, 0.0, 1.0)
             at[:2] = now.tool[:2] + ready * (at[:2] - now.tool[:2])
         move = towards(now, at, aim.yaw, self.gain, self.speed)
-        ready = aside < self.reach and now.tool[2] - low < 0.02
+        ready = aside < self.reach and now.tool[2] - low < self.level
         return np.array([*move, self.squeeze if ready else -self.squeeze])

@@ -154,6 +154,8 @@ class Seen(ABC):
     def contacts(self, name: str) -> Contacts:
         """What touches a body now; contacts between its own links are left out."""
         body = self._body(name)
+        if not self.steps:  # before the first step PyBullet tells those of before the reset
+            return touching(name, self._bodies, ())
         if not pybullet.getContactPoints(body.number, physicsClientId=self.client):  # a fifth of what all cost
             return touching(name, self._bodies, ())
         return touching(name, self._bodies, pybullet.getContactPoints(physicsClientId=self.client))

@@ -1,0 +1,168 @@
+"""A valve with a T-handle on a spindle: friction holds it where it is let go, stops end its travel."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+from pydantic import Field
+
+from twinlab import frames, meshes
+from twinlab.bodies import VARIES, Body, Value, Vector
+from twinlab.events import Event, Item
+from twinlab.frames import Region
+from twinlab.snapshot import Contacts, Piece
+from twinlab.world import Link, World
+
+HANDLE = "handle"  # the link that is turned
+_TIP: Vector = (0.95, 0.95, 0.92)  # the painted end of the handle, which tells one half turn from the other
+_STEEL: Vector = (0.62, 0.64, 0.67)
+_YIELD = 0.002  # how far the packing gives way before it slides [rad]
+_QUIET = 1e-4  # torque below which the filter counts as empty [N m]
+
+
+@dataclass(frozen=True)
+class Turned:
+    """How a valve stands.
+
+    Attributes:
+        item: the valve as what the line handles.
+        angle: of its spindle, 0 where it is shut [rad].
+        stuck: where the packing holds it, within what it gives way [rad].
+        torque: that what touches its handle gives it about the spindle, opening it, after the sensor's filter [N m].
+        peak: the largest magnitude of it since reset [N m].
+    """
+
+    item: Item
+    angle: float
+    stuck: float
+    torque: float = 0.0
+    peak: float = 0.0
+
+
+class Valve(Body):
+    """A regulating valve on a pipe, with stops and packing friction; counter-clockwise opens it.
+
+    Its friction is Coulomb's with a bit of give (Dahl 1968): a motor pulls the spindle with at most `drag` to where it
+    is stuck, and what slides takes that place along. A brake on its speed alone would creep under a steady load. The
+    torque on the handle is summed from the contacts on it, as a torque cell in the spindle would measure it.
+    """
+
+    position: Vector = Field((0.7, 0, 0.6), description="where the spindle meets the axis of the pipe [m]")
+    facing: float = Field(np.pi, description="heading that the spindle points to [rad]")
+    stem: float = Field(0.1, gt=0.05, description="from the axis of the pipe to the middle of the handle [m]")
+    handle: Vector = Field((0.1, 0.02, 0.024), description="length, thickness and depth of the handle [m]")
+    mass: float = Field(0.15, gt=0, description="mass of the handle [kg]")
+    travel: float = Field(4.5, gt=0, description="angle from shut to open, between the stops [rad]")
+    opening: float = Field(0.3, ge=0, le=1, description="share of the travel at which it stands at first [1]")
+    drag: float = Field(0.4, ge=0, description="friction torque of its packing [N m]")
+    bandwidth: float = Field(20, gt=0, description="of the torque cell's filter [Hz]")
+    friction: float = Field(0.4, ge=0, description="Coulomb friction coefficient of the handle's surface [1]")
+    colour: Vector = Field((0.75, 0.16, 0.14), description="of the handle, sRGB in 0–1")
+    scatter: float = Field(
+        0.006, ge=0, description="place varies by up to this across and along z [m]", json_schema_extra=VARIES
+    )
+    ajar: float = Field(0.05, ge=0, lt=1, description="opening varies by up to this [1]", json_schema_extra=VARIES)
+    wear: float = Field(0.4, ge=0, lt=1, description="drag varies by up to this share [1]", json_schema_extra=VARIES)
+
+    def drawn(self, rng: np.random.Generator) -> Self:
+        """The valve as it is in one episode: moved across its facing and along z, more or less open and stiff."""
+        across, up, ajar, wear = rng.uniform(-1, 1, 4)
+        side = np.array([-np.sin(self.facing), np.cos(self.facing), 0.0])
+        at = np.array(self.position) + self.scatter * (across * side + up * np.array([0, 0, 1.0]))
+        opening = float(np.clip(self.opening + self.ajar * ajar, 0, 1))
+        one = {"position": tuple(at.tolist()), "opening": opening, "drag": self.drag * (1 + self.wear * wear)}
+        return type(self).model_validate({**self.model_dump(), **one})
+
+    def build(self, name: str, world: World, items: tuple[Item, ...]) -> Turned:
+        """Add housing and handle, the handle where the opening says."""
+        handle = Link(
+            HANDLE, self._handle(), frames.pose((0, 0, self.stem)), low=0, high=self.travel, mass=self.mass,
+            friction=self.friction, drag=self.drag,
+        )  # fmt: skip
+        world.assemble(name, self._housing(), [handle], self._home())
+        angle = self.opening * self.travel
+        world.set_joints(name, {HANDLE: angle})
+        return Turned(items[0] if items else self._item(name), angle, angle)
+
+    def command(self, name: str, world: World, state: Turned, values: Mapping[str, float], tick: float) -> Turned:
+        """Let the packing hold on; told anew each tick, as a reset or a fault may have changed it."""
+        return self._held(name, world, state)
+
+    def advance(self, name: str, world: World, state: Turned) -> tuple[Turned, tuple[Event, ...]]:
+        """Follow spindle and torque while something touches the handle; the valve is there from the first moment."""
+        events = () if world.steps else (Event(world.time, "spawned", name),)
+        contacts = world.contacts(name)
+        if not contacts.others and not state.torque:
+            return state, events
+        torque = self._torque(name, contacts)
+        torque = state.torque + (1 - np.exp(-2 * np.pi * self.bandwidth * world.timestep)) * (torque - state.torque)
+        torque = 0.0 if abs(torque) < _QUIET else float(torque)
+        state = self._held(name, world, state)
+        return replace(state, torque=torque, peak=max(state.peak, abs(torque))), events
+
+    def items(self, state: Turned) -> tuple[Item, ...]:
+        """The valve itself: it is what is handled."""
+        return (state.item,)
+
+    def region(self) -> Region:
+        """The space that the handle sweeps, and as much again around it."""
+        middle, reach = self._middle(), self.handle[0]
+        return Region(tuple((middle - reach).tolist()), tuple((middle + reach).tolist()))
+
+    def tags(self, name: str, world: World, state: Turned) -> Mapping[str, Value]:
+        """Angle [rad] and opening [1] of the spindle, torque on the handle now and at most [N m]."""
+        opening = min(1.0, max(0.0, state.angle / self.travel))  # stops give way by a hair
+        return {"angle": state.angle, "opening": opening, "torque": state.torque, "peak": state.peak}
+
+    def schedule(self, name: str, rng: np.random.Generator) -> tuple[Item, ...]:
+        """The valve as the one item that it brings."""
+        return (self._item(name),)
+
+    def _held(self, name: str, world: World, state: Turned) -> Turned:
+        """The spindle as it is now, held where it is stuck."""
+        angle = float(world.joints(name).position[0])
+        stuck = min(max(state.stuck, angle - _YIELD), angle + _YIELD)
+        world.drive(name, (HANDLE,), [stuck], [self.drag])
+        return replace(state, angle=angle, stuck=stuck)
+
+    def _item(self, name: str) -> Item:
+        return Item(name, 0.0, tuple(self._home().tolist()), {"valve": name}, "", self.stem, np.pi)
+
+    def _home(self) -> np.ndarray:
+        """The housing's frame: z along the spindle, out of the pipe; x down."""
+        return frames.from_euler(self.position, (0, np.pi / 2, self.facing))
+
+    def _middle(self) -> np.ndarray:
+        return frames.apply(self._home(), np.array([[0, 0, self.stem]]))[0]
+
+    def _torque(self, name: str, contacts: Contacts) -> float:
+        """The moment about the spindle of what touches the handle [N m], positive where it opens the valve."""
+        own = np.array([link == f"{name}/{HANDLE}" for link in contacts.links], bool)
+        force = (contacts.force[:, None] * contacts.normals + contacts.friction)[own]
+        moments = np.cross(contacts.points[own] - self._middle(), force)
+        return float(moments.sum(axis=0) @ frames.axis(self._home(), 2))
+
+    def _housing(self) -> list[Piece]:
+        """A bonnet that carries the spindle, on a piece of pipe with two flanges; the pipe runs along y."""
+        top = self.stem - self.handle[2] / 2 - 0.004
+        along = (-np.pi / 2, 0.0, 0.0)
+        return [
+            Piece(meshes.cylinder(0.016, top), frames.pose((0, 0, top / 2)), _STEEL, 0.2),
+            Piece(meshes.cylinder(0.034, 0.07), frames.from_euler((0, 0, 0), along), _STEEL, 0.2),
+            *(
+                Piece(meshes.cylinder(0.042, 0.01), frames.from_euler((0, side * 0.04, 0), along), _STEEL, 0.2)
+                for side in (-1, 1)
+            ),
+        ]
+
+    def _handle(self) -> tuple[Piece, ...]:
+        """A bar along x, one end painted, and a nut on it that is only drawn."""
+        long, thick, deep = self.handle
+        cap = meshes.surface(meshes.box((0.3 * long, thick + 0.002, deep + 0.002)).mesh)
+        nut = meshes.surface(meshes.cylinder(0.35 * thick, deep + 0.004, 6).mesh)
+        return (
+            Piece(meshes.box(self.handle), frames.IDENTITY, self.colour),
+            Piece(cap, frames.pose((0.36 * long, 0, 0)), _TIP),
+            Piece(nut, frames.IDENTITY, _STEEL, 0.3),
+        )

@@ -245,13 +245,12 @@ def test_a_peg_counts_in_the_socket_that_is_made_for_it_and_as_wrong_in_another(
         assert put(cell, "loose", into(cell, "socket_tight", 0.0249)) == []  # each counts once
 
 
-def test_a_peg_that_is_not_deep_enough_does_not_count():
-    with blind(**{"task.share": 0.98}) as cell:
+def test_a_peg_counts_only_if_it_fills_its_hole_and_lies_still():
+    with blind(**{"rack.pegs": [{"name": "loose", "width": WIDTH + 0.0007}]}) as cell:  # it stands in the chamfer
         cell.reset(0)
-        block = frames.pose((0.45, 0.06, 0.0112))
-        cell.world.add("chip", [Piece(meshes.box((0.01, 0.01, 0.002)), frames.IDENTITY, (1, 0, 0))], block, 0.001)
-        assert put(cell, "loose", into(cell, "socket_loose", 0.0229), ticks=8) == []
-        assert cell.truth["target_peg"] == 0
+        assert put(cell, "loose", into(cell, "socket_loose", 0.0002), ticks=8) == []
+        assert 0.0002 < float(cell.truth["target_depth"]) < 0.0006
+        assert cell.truth["target_present"]
 
 
 def test_a_socket_that_was_pressed_too_hard_spoils_its_peg():

@@ -152,7 +152,7 @@ def test_a_part_that_is_no_longer_wanted_is_put_back_and_that_is_no_drop(line):
         if any(e.kind == "picked" for e in line.events):
             break
     line.world.place("bolts_05", frames.from_euler(inside(line, "bolt_box"), (np.pi / 2, 0, 0)))
-    for _ in range(45):
+    for _ in range(32):
         readings = line.step(expert({**readings, **line.truth}))
     told = [(e.kind, e.item, e.right) for e in line.events if e.kind != "spawned"]
     assert told == [("picked", "bolts_00", False), ("placed", "bolts_05", True)]

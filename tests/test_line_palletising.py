@@ -83,6 +83,11 @@ def test_the_first_carton_stands_in_the_far_corner_and_the_second_beside_it():
     assert second.position == pytest.approx((0.203, 0.328 - 0.144 - GAP, 0.148))
 
 
+def test_small_cartons_begin_at_the_near_corner():
+    where = spot(DECK, stacked([]), SMALL, GAP, 0.75, CELL, near=True)
+    assert where.position == pytest.approx((0.047, 0.034, 0.124))
+
+
 def test_a_carton_goes_up_only_where_the_deck_is_full_and_what_it_lies_on_carries_it():
     cartons = []
     for n in range(16):  # 2 x 4 medium ones fill the deck

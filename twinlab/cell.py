@@ -76,7 +76,8 @@ class Cell:
         self._steady = {name: sensor for name, sensor in self._sensors.items() if sensor.steady}
         physics = spec.physics
         roots = (spec.folder,) if spec.folder else ()
-        self.world = World(1 / physics.rate, physics.substeps, physics.iterations, physics.gravity, roots, physics.apart)
+        solver = (physics.substeps, physics.iterations, physics.gravity)
+        self.world = World(1 / physics.rate, *solver, roots, physics.apart)
         self._view: View | None = None
         self._caster: Caster | None = None
         self._open, self._resets = True, 0

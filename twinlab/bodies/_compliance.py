@@ -32,8 +32,8 @@ class Compliance(BaseModel):
         if self.stiffness and self.force / self.stiffness > 0.1:
             long = self.force / self.stiffness
             raise ValueError(
-                f"force came as {self.force} N at {self.stiffness} N/m, a spring pulled {long:.2f} m long; wanted 0.1 m "
-                "at most: lower the force or raise the stiffness"
+                f"force came as {self.force} N at {self.stiffness} N/m, a spring pulled {long:.2f} m long; "
+                "wanted 0.1 m at most: lower the force or raise the stiffness"
             )
         return self
 

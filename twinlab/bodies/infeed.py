@@ -31,9 +31,7 @@ class Carton(BaseModel):
     @model_validator(mode="after")
     def _solid(self) -> Self:
         if min(self.edges) <= 0 or self.edges[0] < self.edges[1]:
-            raise ValueError(
-                f"edges came as {self.edges} m; wanted three above 0, the length not below the width"
-            )
+            raise ValueError(f"edges came as {self.edges} m; wanted three above 0, the length not below the width")
         return self
 
 

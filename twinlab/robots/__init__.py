@@ -9,7 +9,7 @@ error that says where; what can is a default that is told in `Prepared.notes`.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from xml.etree.ElementTree import Element, ParseError, indent, parse, tostring
+from xml.etree.ElementTree import Element, indent, parse, tostring
 
 from twinlab.errors import MeshError
 from twinlab.robots._cache import digest as digest

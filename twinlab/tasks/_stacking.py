@@ -48,13 +48,14 @@ def heights(deck: Region, poses: np.ndarray, edges: np.ndarray, cell: float) -> 
 
 
 def spot(
-    deck: Region, stack: np.ndarray, edges: tuple[float, ...], gap: float, least: float, cell: float
+    deck: Region, stack: np.ndarray, edges: tuple[float, ...], gap: float, least: float, cell: float, near: bool = False
 ) -> Spot | None:
     """The place for a carton: the lowest; of these the one farthest along x, then along y. None where there is none.
 
-    It is the rule of deepest-bottom-left packing (Karabulut and İnceoğlu 2004, after Baker, Coffman and Rivest 1980) on
-    a map of heights, so that what stands elsewhere than planned is taken as it is. A carton must lie on `least` of its
-    base, keep `gap` to what is higher, and stay within the loading space.
+    With `near` it is the nearest along both instead: small cartons that begin at the other end leave whole faces to
+    large ones. It is the rule of deepest-bottom-left packing (Karabulut and İnceoğlu 2004, after Baker, Coffman and
+    Rivest 1980) on a map of heights, so that what stands elsewhere than planned is taken as it is. A carton must lie on
+    `least` of its base, keep `gap` to what is higher, and stay within the loading space.
 
     Args:
         deck: the loading space.
@@ -63,6 +64,7 @@ def spot(
         gap: distance to what stands beside it [m].
         least: share of its base that must lie on something [1].
         cell: edge of a cell [m].
+        near: whether to begin at the near corner.
     """
     found = []
     for yaw in (0.0, np.pi / 2):
@@ -76,9 +78,11 @@ def spot(
         fits = (support >= least) & (level + edges[2] <= deck.high[2] - deck.low[2])
         if fits.any():
             i, j = np.nonzero(fits)
-            best = np.lexsort((-j, -i, np.round(level[i, j] / _SAME)))[0]
+            x, y = (i, j) if near else (-i - size[0], -j - size[1])
+            step = np.round(level[i, j] / _SAME)
+            best = np.lexsort((y, x, step))[0]
             at = int(i[best]), int(j[best])
-            key = (round(float(level[at]) / _SAME), -int(at[0] + size[0]), -int(at[1] + size[1]), yaw)
+            key = (float(step[best]), int(x[best]), int(y[best]), yaw)
             found.append((key, at, size, float(level[at]), float(support[at])))
     if not found:
         return None

@@ -1,8 +1,8 @@
 """Insert pegs into the holes that they are made for, gently.
 
-A peg is placed when it was let go, lies still and fills enough of a hole. That is right in its own hole, if its socket was
-never pressed too hard and nothing was run into. A peg that was let go elsewhere is dropped, for good if it lies on its
-side; what is not placed in time is missed.
+A peg is placed when it was let go, lies still and fills enough of a hole. That is right in its own hole, if its socket
+was never pressed too hard and nothing was run into. A peg that was let go elsewhere is dropped, for good if it lies on
+its side; what is not placed in time is missed.
 """
 
 from collections.abc import Collection, Mapping
@@ -68,7 +68,7 @@ class Insert(Task):
     widest: float = Field(0.003, gt=0, description="largest radius of that search, after which it begins anew [m]")
     pace: float = Field(0.003, gt=0, description="speed of that search [m/s]")
     period: float = Field(12, gt=0, description="time from peg to peg, if the one before is done [s]")
-    within: float = Field(37.5, gt=0, description="time for all pegs; what is not in its hole then is missed [s]")
+    within: float = Field(41.5, gt=0, description="time for all pegs; what is not in its hole then is missed [s]")
     tool: str = Field("arm/panda_grasptarget", description="link of the tool")
 
     def __hash__(self) -> int:

@@ -74,11 +74,10 @@ class Kit(Task):
 
     Each part that is put into a box is `placed`: right if it is of the right kind and not one too many, and if the
     robot ran into nothing with it. A part that the hand lost on a tray is `dropped` and can be picked again, unless no
-    more of its kind are wanted; one that
-    lies anywhere else is dropped for good, and a spare one takes its place. What lacks at the deadline is `missed`.
-    Parts that the order does not want are never decided unless they are moved. The kit is `completed` when nothing
-    lacks or the deadline has come, and again if its verdict changes afterwards; it is right if all counts are and
-    nothing is wrong.
+    more of its kind are wanted; one that lies anywhere else is dropped for good, and a spare one takes its place. What
+    lacks at the deadline is `missed`. Parts that the order does not want are never decided unless they are moved. The
+    kit is `completed` when nothing lacks or the deadline has come, and again if its verdict changes afterwards; it is
+    right if all counts are and nothing is wrong.
     """
 
     order: dict[str, int] = Field(description="kind → how many are wanted, in the order of picking [1]")

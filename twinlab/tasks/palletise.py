@@ -111,6 +111,7 @@ class Palletise(Task):
     shift: float = Field(0.005, gt=0, description="how far a placed carton may move afterwards [m]")
     gap: float = Field(0.006, gt=0, description="distance that cartons are planned to keep [m]")
     support: float = Field(0.75, gt=0, le=1, description="share of its base that a carton must lie on [1]")
+    small: tuple[str, ...] = Field(("small",), description="sizes that fill the loading space from the near corner")
     cell: float = Field(0.002, gt=0, description="edge of a cell of the map of heights [m]")
     dwell: float = Field(0.1, ge=0, description="how long the cup stays after it sealed or let go [s]")
     speed: float = Field(0.8, gt=0, description="highest speed of the arm [m/s]")
@@ -282,7 +283,8 @@ class Palletise(Task):
         poses = np.array([now.poses[i.name] for i in others]).reshape(-1, 7)
         edges = np.array([i.edges for i in others]).reshape(-1, 3)
         stack = heights(now.space, poses, edges, self.cell)
-        found = spot(now.space, stack, item.edges, self.gap, self.support, self.cell)
+        near = item.properties["size"] in self.small
+        found = spot(now.space, stack, item.edges, self.gap, self.support, self.cell, near)
         return replace(state, plan={**state.plan, item.name: found})
 
     def _completed(self, now: _Now, state: Progress) -> tuple[tuple[Event, ...], Progress]:

@@ -144,7 +144,7 @@ class Seen(ABC):
         return np.vstack(rows)[:, own], np.array(mass)[np.ix_(own, own)]
 
     def bias(self, name: str, joints: Joints) -> np.ndarray:
-        """The torques (joint,) [N m or N] that gravity and motion ask of a robot's moving joints as `joints` tells them."""
+        """The torques (joint,) [N m or N] that gravity and motion ask of a robot's joints, as `joints` tells them."""
         at, speeds, still = joints.position.tolist(), joints.velocity.tolist(), [0.0] * len(joints.names)
         found = pybullet.calculateInverseDynamics(
             self._body(name).number, at, speeds, still, physicsClientId=self.client

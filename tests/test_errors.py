@@ -51,6 +51,11 @@ def test_every_error_is_raised_somewhere_and_has_a_built_in_parent_too(name):
 def test_the_package_raises_errors_of_its_own_family_only():
     strange = {(file, error) for file, error, where in RAISED if error not in FAMILY}
     strange -= {(file, error) for file, error, where in RAISED if OF_A_PROTOCOL.get(error) == where}
+    strange -= {
+        (file, error) for file, error, _ in RAISED if error.endswith(".wrong")
+    }  # `Source.wrong` gives a MeshError
+    strange -= {(file, error) for file, error in strange if file == "_expand.py"}  # a process of its own
+    strange -= {("parts.py", "ValueError")}  # within a validator of pydantic
     assert strange <= {("cli.py", "typer.Exit")}
 
 

@@ -29,14 +29,14 @@ class Stack:
         gain: how fast errors are mended [1/s].
         brake: deceleration of the arm [m/s^2].
         speed: highest speed [m/s].
-        turning: highest turning speed: what is turned faster twists the cup off when that begins [rad/s].
+        turning: highest turning speed; it begins slowly, as what is jerked twists the cup off [rad/s].
     """
 
     clear: float = 0.4
     free: float = 0.08
     reach: float = 0.08
-    align: float = 0.004
-    square: float = 0.02
+    align: float = 0.006
+    square: float = 0.03
     near: float = 0.004
     last: float = 0.001
     weight: float = 3.9
@@ -54,8 +54,8 @@ class Stack:
         high, clear = float(now.tool[2] - aim.position[2]), max(self.clear, float(aim.position[2]) + self.near)
         if aside > self.reach:
             at = across(now, aim.position, clear, self.free)
-            yaw = aim.yaw if now.tool[2] > clear - self.free else float(now.tool[3])  # not while it may still lie
-            return np.array([*led(now, at, yaw, self.gain, self.speed, self.brake, self.turning), SUCK])
+            turning = self.turning * float(np.clip(1 - (clear - now.tool[2]) / self.free, 0, 1))  # not while it lies
+            return np.array([*led(now, at, aim.yaw, self.gain, self.speed, self.brake, turning), SUCK])
         if high < self.last or (high < self.near and now.wrench[2] < self.weight + self.rest):
             return np.array([0.0, 0.0, 0.0, 0.0, BLOW])
         lined = aside < self.align and turned < self.square

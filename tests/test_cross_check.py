@@ -104,7 +104,7 @@ def run(spec: SceneSpec, seed: int, ticks: tuple[int, ...], look: Callable[[Cell
 
 
 OPEN = {name for name in scene_names() if name != "sorting"}
-"""Lines whose pictures were not settled yet: some of their cameras look at parts of a few pixels or from centimetres."""
+"""Lines whose pictures are not settled yet: some cameras look at parts of a few pixels, or from centimetres."""
 
 SCENES = [
     pytest.param(name, marks=[pytest.mark.xfail(reason="not settled yet")] if name in OPEN else [])

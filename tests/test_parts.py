@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 from test_memory import alone, slope
 
 from twinlab import frames, meshes
-from twinlab.errors import MeshError, WorldError
+from twinlab.errors import MeshError, SceneError, WorldError
 from twinlab.parts import Part
 from twinlab.snapshot import Piece
 from twinlab.world import World
@@ -180,7 +180,7 @@ def test_a_chipped_mesh_is_the_chipped_form(tmp_path):
 
 
 def test_an_unknown_flaw_is_an_error():
-    with pytest.raises(ValueError, match=r"no defect 'bent' of a part; there are \['chipped', 'oversized'\]"):
+    with pytest.raises(SceneError, match=r"no defect 'bent' of a part; there are \['chipped', 'oversized'\]"):
         BOLT.flawed("bent")
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from twinlab import frames, meshes
+from twinlab.errors import SceneError
 from twinlab.meshes import Bulk, Mesh, Solid
 from twinlab.snapshot import Piece
 
@@ -166,10 +167,10 @@ class Part(BaseModel):
             oversize: lengths of an oversized part over those of a good one.
 
         Raises:
-            ValueError: there is no such defect.
+            SceneError: there is no such defect.
         """
         if defect not in ("", *self.flaws):
-            raise ValueError(f"no defect {defect!r} of a part; there are {list(self.flaws)}")
+            raise SceneError(f"no defect {defect!r} of a part; there are {list(self.flaws)}")
         changes: dict[str, dict[str, Any]] = {
             "": {},
             "chipped": {"chip": chip, "symmetry": 2 * np.pi},

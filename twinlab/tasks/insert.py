@@ -24,6 +24,7 @@ _LIFTED = 0.01  # a peg that was raised so far is picked [m]
 _UPRIGHT = 0.97  # cosine of the tilt up to which a peg can be gripped [1]
 _SHAKE = 0.002  # speed of the shaking in a chamfer [m/s]
 _SHAKEN = 8.0  # how fast its direction turns [rad/s]
+_BESIDE = 0.02  # a tool that is so near sideways is at the peg [m]
 _MOUTH = 0.00015  # a peg that is so deep is in the chamfer, where only a small search is needed [m]
 
 
@@ -67,6 +68,7 @@ class Insert(Task):
     pitch: float = Field(0.0006, gt=0, description="from turn to turn of the spiral on which a hole is searched [m]")
     widest: float = Field(0.003, gt=0, description="largest radius of that search, after which it begins anew [m]")
     pace: float = Field(0.003, gt=0, description="speed of that search [m/s]")
+    rise: float = Field(0.06, gt=0, description="how far the tool rises from a peg before it gets the next one [m]")
     period: float = Field(12, gt=0, description="time from peg to peg, if the one before is done [s]")
     within: float = Field(41.5, gt=0, description="time for all pegs; what is not in its hole then is missed [s]")
     tool: str = Field("arm/panda_grasptarget", description="link of the tool")
@@ -187,8 +189,7 @@ class Insert(Task):
 
     def _depth(self, stage: Stage, item: Item, socket: str) -> float:
         """Which share of a socket's hole a peg fills; 0 outside of it."""
-        hole, pose = stage.places[socket], stage.snapshot.pose(item.name)
-        end = frames.apply(pose, np.array([0, 0, -item.height / 2]))
+        hole, end = stage.places[socket], _end(stage, item)
         if np.linalg.norm(end[:2] - hole.centre[:2]) > (hole.high[0] - hole.low[0]) / 2:
             return 0.0
         return max(0.0, float((hole.high[2] - end[2]) / (hole.high[2] - hole.low[2])))
@@ -203,10 +204,10 @@ class Insert(Task):
         """For how long the peg in hand has been on the rim without finding the hole."""
         if target is None or target.name not in held:
             return 0.0
-        hole, pose = stage.places[self.sockets[target.properties["peg"]]], stage.snapshot.pose(target.name)
-        end = frames.apply(pose, np.array([0, 0, -target.height / 2])) - [*hole.centre[:2], hole.high[2]]
+        hole, height = stage.places[self.sockets[target.properties["peg"]]], stage.snapshot.pose(target.name)[2]
+        end = _end(stage, target) - [*hole.centre[:2], hole.high[2]]
         on_rim = abs(end[2]) < 0.001 and np.linalg.norm(end[:2]) < 2 * self.widest
-        still = target.name in state.last and abs(pose[2] - state.last[target.name][2]) < 0.0001
+        still = target.name in state.last and abs(height - state.last[target.name][2]) < 0.0001
         going = stage.snapshot.time - state.time if on_rim and still else 0.0
         return state.searched + going if end[2] < 0.001 else 0.0
 
@@ -215,22 +216,32 @@ class Insert(Task):
         arm, tool = self.tool.partition("/")[0], stage.snapshot.pose(self.tool)
         if target is not None and target.name in held:
             return {arm: self._inserted(stage, target, tool, state.searched)}
+        if state.order is not None and state.order.step == 1 and (target is None or self._low(stage, state, tool)):
+            return {arm: state.order}
         if target is None:
-            return {arm: state.order} if state.order is not None and state.order.step == 1 else {}
+            return {}
         pose = stage.snapshot.pose(target.name)
         return {arm: Order(0, pose[:3] + np.array([0, 0, self.grip]), _quarter(frames.yaw(pose)))}
 
+    def _low(self, stage: Stage, state: Progress, tool: np.ndarray) -> bool:
+        """Whether the tool has still to rise from a peg that it has just put into its hole."""
+        assert state.order is not None
+        at = state.order.position
+        done = [stage.snapshot.pose(name)[:2] for name in state.decided]
+        beside = any(np.linalg.norm(place - at[:2]) < _BESIDE for place in done)
+        return beside and bool(np.linalg.norm(tool[:2] - at[:2]) < _BESIDE and tool[2] < at[2] + self.rise)
+
     def _inserted(self, stage: Stage, target: Item, tool: np.ndarray, searched: float) -> Order:
-        """Where the tool is, and how turned, when the peg that it holds stands on the bottom of its hole."""
+        """Where the tool is, and how turned, when the end of the peg that it holds is on the bottom of its hole."""
         socket = self.sockets[target.properties["peg"]]
-        home, hole = stage.snapshot.pose(socket), stage.places[socket]
-        bottom = frames.pose((*hole.centre[:2], hole.low[2] + target.height / 2), frames.yaw(home))
-        peg = stage.snapshot.pose(target.name)
-        yaw = frames.tool_yaw(tool, frames.DOWN)
-        turn = _quarter(frames.yaw(bottom) - frames.yaw(peg))
-        sunk = self._depth(stage, target, socket) * (hole.high[2] - hole.low[2])
-        way = frames.rotate(frames.pose(yaw=turn), (tool[:3] - peg[:3])[None])[0]
-        return Order(1, bottom[:3] + way, float(frames.wrap(yaw + turn)), self._search(searched, sunk > _MOUTH))
+        hole, end = stage.places[socket], _end(stage, target)
+        turn = _quarter(frames.yaw(stage.snapshot.pose(socket)) - frames.yaw(stage.snapshot.pose(target.name)))
+        way = frames.rotate(frames.pose(yaw=turn), (tool[:3] - end)[None])[0]
+        aside = float(np.linalg.norm(end[:2] - hole.centre[:2]))
+        sunk = hole.high[2] - end[2] > _MOUTH and aside < self.pitch
+        bottom = np.array([*hole.centre[:2], hole.low[2]])
+        yaw = float(frames.wrap(frames.tool_yaw(tool, frames.DOWN) + turn))
+        return Order(1, bottom + way, yaw, self._search(searched, sunk))
 
     def _search(self, since: float, sunk: bool) -> tuple[float, float, float]:
         """How the tool moves to find the hole [m/s]: on the rim in a spiral, in the chamfer it shakes.
@@ -271,6 +282,12 @@ class Insert(Task):
             "target_held": np.array(target is not None and target.name in held),
             "socket_force": np.array(forces, np.float32),
         }  # fmt: skip
+
+
+def _end(stage: Stage, peg: Item) -> np.ndarray:
+    """Where the lower end of a peg is (3,) [m]."""
+    out: np.ndarray = frames.apply(stage.snapshot.pose(peg.name), np.array([0, 0, -peg.height / 2]))
+    return out
 
 
 def _quarter(angle: float) -> float:

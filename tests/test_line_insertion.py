@@ -209,6 +209,12 @@ def test_it_lets_go_only_at_the_bottom_and_only_where_it_resists_and_then_withdr
     assert pressed(0.001, down=0, width=0.04)[2] > 0
 
 
+def test_fingers_that_are_not_closed_yet_close_before_the_tool_moves():
+    skill = rooms.build("skills", "insert")
+    action = skill.act(Now(np.array([0.4, -0.2, 0.05, 0]), 0.03), AIM)
+    assert action[:4].tolist() == [0, 0, 0, 0] and action[4] < 0
+
+
 def test_it_goes_to_its_aim_until_it_feels_the_rim_and_then_as_the_search_goes():
     skill = rooms.build("skills", "insert")
     aim = Aim(np.array([0.4, 0.2, 0.05]), velocity=(0.001, -0.002, 0))

@@ -61,6 +61,8 @@ class Insert:
         """Set-points of this tick."""
         aside = float(np.linalg.norm(aim.position[:2] - now.tool[:2]))
         high = now.tool[2] - aim.position[2] - self.depth
+        if now.width > self.width + self.loose and aside > self.reach:  # it is not held yet
+            return np.array([0, 0, 0, 0, -self.squeeze])
         if now.width > self.width + self.loose:  # it was let go
             above = np.array([*now.tool[:2], aim.position[2] + self.depth + self.clear])
             return np.array([*towards(now, above, now.tool[3], self.gain, self.speed), self.squeeze])

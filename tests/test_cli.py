@@ -16,7 +16,7 @@ from twinlab import cli
 from twinlab.scene import read_scene, scene_names
 from twinlab.store import EpisodeStore
 
-VERBS = ("scenes", "record", "train", "score", "quickstart", "doctor")
+VERBS = ("scenes", "check", "record", "train", "score", "quickstart", "doctor")
 WIDE = {"COLUMNS": "200", "TERM": "dumb"}
 
 
@@ -79,6 +79,12 @@ def test_scenes_are_listed_with_their_digests():
     assert scene_names()
     for name in scene_names():
         assert name in told and read_scene(name).digest in told
+
+
+def test_a_line_that_can_be_built_is_told_with_what_its_robot_files_leave_open():
+    told = said("check", "valve_round").splitlines()
+    assert told[0].startswith("arm: 10 of 10 links have no inertia") and told[-1].startswith("valve_round can be built")
+    assert said("check", "palletising").startswith("palletising can be built: ")
 
 
 def test_episodes_are_recorded_once(scene, tmp_path):

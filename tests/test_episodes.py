@@ -10,12 +10,14 @@ import xarray as xr
 
 import twinlab
 from twinlab import rooms
+from twinlab.cell import Cell
 from twinlab.episodes import policy_name, record, split_of
 from twinlab.errors import ActionError, CellError
 from twinlab.policies.expert import Expert
 from twinlab.policies.still import Still
+from twinlab.scene import read_scene
 
-NAMES = ["arm.x", "arm.y", "arm.z", "arm.yaw", "gripper"]
+NAMES = ["arm.x", "arm.y", "arm.z", "arm.yaw", "gripper", "diverter"]
 
 
 @dataclass
@@ -26,13 +28,14 @@ class Watching:
     sees_pictures: bool = False
     seen: list[set[str]] = field(default_factory=list)
     resets: list[tuple] = field(default_factory=list)
+    actuators: int = 6
 
     def reset(self, seed, meaning):
         self.resets.append((seed, meaning))
 
     def __call__(self, readings):
         self.seen.append(set(readings))
-        return np.zeros(5)
+        return np.zeros(self.actuators)
 
 
 def test_every_variable_says_its_units_kind_and_role(small_episode):
@@ -138,6 +141,14 @@ def test_a_policy_is_reset_once_with_seed_and_goal(blind_cell, blind_spec):
     assert policy.resets == teacher.resets == [(11, blind_spec.task.meaning())]
 
 
+def test_a_policy_and_its_episode_are_told_the_goal_that_was_drawn_for_it():
+    spec, policy = read_scene("valve_round"), Watching(actuators=5)
+    with Cell(spec, without=list(spec.sensors)) as cell:
+        words = [record(cell, policy, 1, seed).attrs["instruction"] for seed in (0, 1)]
+        assert words[1] == cell.task.instruction() and policy.resets[1] == (1, cell.task.meaning())
+    assert len({*words, spec.task.instruction()}) == 3 and policy.resets[0][1] != policy.resets[1][1]
+
+
 def test_progress_is_told_tick_by_tick(blind_cell):
     told = []
     record(blind_cell, Still(), ticks=3, seed=0, progress=told.append)
@@ -175,7 +186,7 @@ def test_a_policy_has_the_name_of_its_file(blind_spec):
 def test_a_policy_for_another_line_is_an_error(blind_cell, count):
     for wrong in ({"policy": Still(count)}, {"policy": Still(), "teacher": Still(count)}):
         with pytest.raises(
-            ActionError, match=rf"policy 'still': its action came with shape \({count},\), wanted \(5,\)"
+            ActionError, match=rf"policy 'still': its action came with shape \({count},\), wanted \(6,\)"
         ):
             record(blind_cell, ticks=2, seed=0, **wrong)
 

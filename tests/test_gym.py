@@ -111,7 +111,7 @@ def test_a_line_with_pictures_and_with_truth_keeps_gymnasiums_contract_too(env):
     made = gymnasium.make("twinlab/Sorting-v0", ticks=5, truth=True)
     check_env(made.unwrapped, skip_render_check=True)
     shown = made.observation_space.spaces
-    assert shown["overhead_rgb"] == gymnasium.spaces.Box(0, 255, (48, 96, 3), np.uint8)
+    assert shown["overhead_rgb"] == gymnasium.spaces.Box(0, 255, (48, 112, 3), np.uint8)
     assert "link_pose" in shown and "reward" not in shown
     assert not {"link_pose", "overhead_rgb"} & set(env.observation_space.spaces)
     made.close()
@@ -140,7 +140,7 @@ def test_actions_span_the_limits_and_are_cut_there(env):
     env.reset(seed=0)
     limits = np.array([a.high for a in env.cell.actuators], np.float32)
     for share in (-1.0, 0.0, 0.5, 1.0, 7.0):
-        env.step(np.full(5, share, np.float32))
+        env.step(np.full(6, share, np.float32))
         assert env.cell.action == pytest.approx(np.clip(share, -1, 1) * limits)
 
 
@@ -156,7 +156,7 @@ def test_an_episode_is_the_one_that_record_keeps(blind_spec):
         events, actions, total, over = info["events"], [], 0.0, False
         rng = np.random.default_rng(0)
         while not over:
-            _, reward, terminated, over, info = env.step(rng.uniform(-1, 1, 5))
+            _, reward, terminated, over, info = env.step(rng.uniform(-1, 1, 6))
             assert not terminated and ("kpis" in info) == over
             total, events = total + reward, events + info["events"]
             actions.append(env.cell.action)
@@ -165,6 +165,7 @@ def test_an_episode_is_the_one_that_record_keeps(blind_spec):
         assert info["kpis"] == pytest.approx(kpis(episode).__dict__, nan_ok=True)
         assert total == pytest.approx(float(episode["reward"][1:].sum()) + float(cell.truth["reward"]))
         assert (info["seed"], info["scene"], info["scene_digest"]) == (60_100, "blind", blind_spec.digest)
+        assert info["instruction"] == episode.attrs["instruction"]
 
 
 def test_the_same_seed_and_actions_give_the_same_and_other_seeds_do_not(env):
@@ -194,17 +195,17 @@ def test_seeds_are_drawn_from_the_training_range_and_an_option_gives_an_exact_on
 
 def test_an_episode_that_is_over_goes_on_only_after_a_reset(env):
     run(env, 19)
-    assert env.step(np.zeros(5))[2:4] == (False, True)
+    assert env.step(np.zeros(6))[2:4] == (False, True)
     with pytest.raises(CellError, match=r"no episode runs; call reset\(\) first"):
-        env.step(np.zeros(5))
+        env.step(np.zeros(6))
     env.reset()
-    env.step(np.zeros(5))
+    env.step(np.zeros(6))
 
 
 def test_an_episode_is_as_long_as_its_scene_says_unless_told_otherwise(blind_spec):
     with LineEnv(blind_spec.change({"ticks": 2})) as env:
         env.reset(seed=0)
-        assert [env.step(np.zeros(5))[3] for _ in range(2)] == [False, True]
+        assert [env.step(np.zeros(6))[3] for _ in range(2)] == [False, True]
 
 
 def test_a_task_that_is_done_terminates_its_episode(blind_spec):
@@ -212,7 +213,7 @@ def test_a_task_that_is_done_terminates_its_episode(blind_spec):
         env.reset(seed=0)
         over, ticks = False, 0
         while not over:
-            _, _, over, truncated, info = env.step(np.zeros(5))
+            _, _, over, truncated, info = env.step(np.zeros(6))
             ticks += 1
         assert not truncated and info["events"][-1].kind == "spawned"
         assert info["kpis"]["takt"] == pytest.approx(ticks * 0.05 / 2)
@@ -248,15 +249,15 @@ def test_arguments_that_do_not_fit_are_told(arguments, error, told):
 
 def test_actions_and_options_that_do_not_fit_are_told_and_change_nothing(env):
     run(env, 2)
-    wanted = env.step(np.zeros(5))[0]
+    wanted = env.step(np.zeros(6))[0]
     run(env, 2)
-    with pytest.raises(ActionError, match=r"came shape \(4,\), wanted \(5,\), within ±1, for \['arm.x'"):
+    with pytest.raises(ActionError, match=r"came shape \(4,\), wanted \(6,\), within ±1, for \['arm.x'"):
         env.step(np.zeros(4))
     with pytest.raises(ActionError, match=r"\['arm.y'\] came as \[nan\]"):
-        env.step(np.array([0, np.nan, 0, 0, 0]))
-    with pytest.raises(ActionError, match="came 'left'; wanted 5 numbers"):
+        env.step(np.array([0, np.nan, 0, 0, 0, 0]))
+    with pytest.raises(ActionError, match="came 'left'; wanted 6 numbers"):
         env.step("left")
-    assert same(env.step(np.zeros(5))[0], wanted)
+    assert same(env.step(np.zeros(6))[0], wanted)
     with pytest.raises(CellError, match=r"no option 'episode_sed'.*Did you mean 'episode_seed'"):
         env.reset(options={"episode_sed": 1})
     with pytest.raises(CellError, match="seed came as -1"):
@@ -287,7 +288,7 @@ def test_closing_twice_does_no_harm_and_what_is_closed_says_so():
     env.reset(seed=0)
     env.close()
     env.close()
-    for act in (env.reset, env.render, lambda: env.step(np.zeros(5))):
+    for act in (env.reset, env.render, lambda: env.step(np.zeros(6))):
         with pytest.raises(CellError, match="is closed"):
             act()
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from scipy.spatial.transform import Rotation
 from test_memory import alone, slope
 
-from twinlab import frames, meshes
+from twinlab import frames, meshes, rooms
 from twinlab.errors import MeshError, SceneError, WorldError
 from twinlab.parts import Part
 from twinlab.snapshot import Piece
@@ -346,3 +346,29 @@ def test_the_scenes_meshes_are_what_their_script_makes():
         assert mesh.is_volume
         assert file.read_bytes() == mesh.export(file_type="stl")
         assert file.stat().st_size <= 30_000
+
+
+def moments(world: World, name: str) -> list[float]:
+    """A body's moments of inertia in the physics [kg m^2]."""
+    number = world.bodies.index(name)
+    return list(pybullet.getDynamicsInfo(number, -1, world.client)[2])
+
+
+def test_a_part_in_a_tray_has_the_moments_of_its_own_shape():
+    bottle = Part(form="tube", size=(0.02, 0.01, 0.03), mass=0.05)
+    tray = rooms.build("bodies", "tray", part=bottle, rows=1, columns=1)
+    with World() as world:
+        tray.build("tray", world, tray.schedule("tray", np.random.default_rng(0)))
+        spin = 0.05 * (0.01**2 + 0.005**2) / 2
+        across = spin / 2 + 0.05 * 0.03**2 / 12
+        assert moments(world, "tray_00") == pytest.approx([across, across, spin])
+
+
+def test_a_chipped_part_from_a_feeder_is_easier_to_turn_than_a_whole_one():
+    feeder = rooms.build("bodies", "feeder", count=30, shapes=("cube",), defects=1.0)
+    with World() as world:
+        for item in feeder.build("feeder", world, feeder.schedule("feeder", np.random.default_rng(0))).items:
+            world.place(item.name, frames.IDENTITY, mass=1.0)
+            whole = item.height**2 / 6
+            found = moments(world, item.name)
+            assert found == pytest.approx([whole] * 3) if item.defect != "chipped" else max(found) < whole

@@ -19,6 +19,7 @@ from twinlab.errors import MeshError
 from twinlab.robots import Fixture, Prepared
 from twinlab.robots._moments import moments, solid
 from twinlab.robots._source import Source
+from twinlab.world import World
 from twinlab.world._try import translated
 
 DATA = Path(pybullet_data.getDataPath())
@@ -73,14 +74,20 @@ def load(prepared: Prepared, client: int) -> int:
     return pybullet.loadURDF(str(prepared.path), useFixedBase=True, flags=flags, physicsClientId=client)
 
 
-def names(body: int) -> tuple[dict[str, int], dict[str, int]]:
+def names(body: int, client: int) -> tuple[dict[str, int], dict[str, int]]:
     """Joint → index and link → index."""
-    infos = [pybullet.getJointInfo(body, i) for i in range(pybullet.getNumJoints(body))]
+    infos = [
+        pybullet.getJointInfo(body, i, physicsClientId=client)
+        for i in range(pybullet.getNumJoints(body, physicsClientId=client))
+    ]
     return {i[1].decode(): i[0] for i in infos}, {i[12].decode(): i[0] for i in infos}
 
 
-def total(body: int) -> float:
-    return sum(pybullet.getDynamicsInfo(body, i)[0] for i in range(pybullet.getNumJoints(body)))
+def total(body: int, client: int) -> float:
+    return sum(
+        pybullet.getDynamicsInfo(body, i, physicsClientId=client)[0]
+        for i in range(pybullet.getNumJoints(body, physicsClientId=client))
+    )
 
 
 # ---- real files
@@ -109,17 +116,21 @@ def test_every_robot_of_pybullet_data_is_prepared_or_refused_by_name():
 def driven(file: str, flags: int = 0) -> np.ndarray:
     """What all joints do in a second under drive: position, velocity, motor torque, reaction."""
     client = pybullet.connect(pybullet.DIRECT)
-    pybullet.setGravity(0, 0, -9.81)
-    body = pybullet.loadURDF(file, useFixedBase=True, flags=flags)
-    count, seen = pybullet.getNumJoints(body), []
+    pybullet.setGravity(0, 0, -9.81, physicsClientId=client)
+    body = pybullet.loadURDF(file, useFixedBase=True, flags=flags, physicsClientId=client)
+    count, seen = pybullet.getNumJoints(body, physicsClientId=client), []
     for i in range(count):
-        pybullet.enableJointForceTorqueSensor(body, i)
+        pybullet.enableJointForceTorqueSensor(body, i, physicsClientId=client)
     for step in range(240):
         for i in range(count):
             goal = 0.4 * math.sin(0.02 * step + i)
-            pybullet.setJointMotorControl2(body, i, pybullet.POSITION_CONTROL, goal, force=50, positionGain=0.1)
-        pybullet.stepSimulation()
-        seen.append([(s[0], s[1], s[3], *s[2]) for s in pybullet.getJointStates(body, range(count))])
+            pybullet.setJointMotorControl2(
+                body, i, pybullet.POSITION_CONTROL, goal, force=50, positionGain=0.1, physicsClientId=client
+            )
+        pybullet.stepSimulation(physicsClientId=client)
+        seen.append(
+            [(s[0], s[1], s[3], *s[2]) for s in pybullet.getJointStates(body, range(count), physicsClientId=client)]
+        )
     pybullet.disconnect(client)
     return np.array(seen)
 
@@ -170,24 +181,28 @@ def test_frames_weigh_nothing_and_the_arm_that_holds_a_mass_feels_just_that_mass
     )
     prepared = prepare(tmp_path, text)
     body = load(prepared, client)
-    joints, _ = names(body)
-    assert prepared.mass == total(body) == 6.0
+    joints, _ = names(body, client)
+    assert prepared.mass == total(body, client) == 6.0
     assert any("'flange', 'tool0' without <inertial>" in note for note in prepared.notes)
-    pybullet.enableJointForceTorqueSensor(body, joints["flange"])
+    pybullet.enableJointForceTorqueSensor(body, joints["flange"], physicsClientId=client)
     for _ in range(480):
         for name in ("j1", "j2"):
-            pybullet.setJointMotorControl2(body, joints[name], pybullet.POSITION_CONTROL, 0, force=200)
-        pybullet.stepSimulation()
-    torques = [-pybullet.getJointState(body, joints[name])[3] for name in ("j1", "j2")]
+            pybullet.setJointMotorControl2(
+                body, joints[name], pybullet.POSITION_CONTROL, 0, force=200, physicsClientId=client
+            )
+        pybullet.stepSimulation(physicsClientId=client)
+    torques = [-pybullet.getJointState(body, joints[name], physicsClientId=client)[3] for name in ("j1", "j2")]
     g = 9.81
     assert torques == pytest.approx([g * (2 * 0.25 + 1 * 0.75 + 3 * 1.0), g * (1 * 0.25 + 3 * 0.5)], rel=0.01)
-    assert pybullet.getJointState(body, joints["flange"])[2][2] == pytest.approx(3 * g, rel=0.01)
+    assert pybullet.getJointState(body, joints["flange"], physicsClientId=client)[2][2] == pytest.approx(
+        3 * g, rel=0.01
+    )
 
 
 def test_a_moving_link_without_any_mass_weighs_what_its_shape_does(tmp_path, client):
     prepared = prepare(tmp_path, arm(BOX))
     body = load(prepared, client)
-    mass, _, diagonal = pybullet.getDynamicsInfo(body, 0)[:3]
+    mass, _, diagonal = pybullet.getDynamicsInfo(body, 0, physicsClientId=client)[:3]
     assert mass == pytest.approx(6.0)  # 0.1 * 0.2 * 0.3 m^3 at 1000 kg/m^3
     assert diagonal == pytest.approx(
         [6 / 12 * (0.2**2 + 0.3**2), 6 / 12 * (0.1**2 + 0.3**2), 6 / 12 * (0.1**2 + 0.2**2)]
@@ -199,9 +214,9 @@ def test_a_joint_that_moves_nothing_can_be_driven(tmp_path, client):
     prepared = prepare(tmp_path, arm(""))
     body = load(prepared, client)
     for _ in range(240):
-        pybullet.setJointMotorControl2(body, 0, pybullet.POSITION_CONTROL, 0.5, force=5)
-        pybullet.stepSimulation()
-    assert pybullet.getJointState(body, 0)[0] == pytest.approx(0.5, abs=0.001)
+        pybullet.setJointMotorControl2(body, 0, pybullet.POSITION_CONTROL, 0.5, force=5, physicsClientId=client)
+        pybullet.stepSimulation(physicsClientId=client)
+    assert pybullet.getJointState(body, 0, physicsClientId=client)[0] == pytest.approx(0.5, abs=0.001)
     assert any("joint 'j' moves nothing that has a mass" in note for note in prepared.notes)
 
 
@@ -211,7 +226,7 @@ def test_a_single_inertia_that_no_body_has_becomes_that_of_the_shape(tmp_path, c
     turned = inertial(1.0, *moments_given).replace("<origin", '<origin rpy="0 0 1"')
     prepared = prepare(tmp_path, arm(turned + BOX, more=good))
     assert prepared.inertia == "file"
-    _, _, diagonal, _, turn = pybullet.getDynamicsInfo(load(prepared, client), 0)[:5]
+    _, _, diagonal, _, turn = pybullet.getDynamicsInfo(load(prepared, client), 0, physicsClientId=client)[:5]
     assert turn == (0, 0, 0, 1)
     assert diagonal == pytest.approx([(0.2**2 + 0.3**2) / 12, (0.1**2 + 0.3**2) / 12, (0.1**2 + 0.2**2) / 12])
     assert any("link 'a' has an inertia that no body has" in note for note in prepared.notes)
@@ -220,7 +235,9 @@ def test_a_single_inertia_that_no_body_has_becomes_that_of_the_shape(tmp_path, c
 def test_the_inertia_of_a_thin_plate_is_possible(tmp_path, client):
     prepared = prepare(tmp_path, arm(inertial(1, 0.1, 0.2, 0.1 + 0.2)))  # 0.30000000000000004
     assert not prepared.notes
-    assert pybullet.getDynamicsInfo(load(prepared, client), 0)[2] == pytest.approx([0.1, 0.2, 0.3])
+    assert pybullet.getDynamicsInfo(load(prepared, client), 0, physicsClientId=client)[2] == pytest.approx(
+        [0.1, 0.2, 0.3]
+    )
 
 
 @given(st.lists(st.floats(0.01, 2), min_size=3, max_size=3), st.lists(st.floats(0.1, 3), min_size=3, max_size=3))
@@ -270,7 +287,7 @@ def test_limits_that_are_missing_or_wrong_get_a_default_that_is_told(
     prepared = prepare(tmp_path, arm(limit=given_limit, kind=kind))
     assert (prepared.joints["j"].low, prepared.joints["j"].high) == (low, high)
     assert words in " ".join(prepared.notes)
-    info = pybullet.getJointInfo(load(prepared, client), 0)
+    info = pybullet.getJointInfo(load(prepared, client), 0, physicsClientId=client)
     assert info[8:10] == (low, high) if low is not None else info[8] > info[9]
 
 
@@ -282,7 +299,7 @@ def test_a_motor_without_effort_holds_three_times_what_hangs_on_it(tmp_path, cli
     one = prepared.joints["j"]
     assert one.effort == pytest.approx(3 * 9.81 * (1 * 1 + 2 * (1.5 + 0.5)), rel=0.05)  # to two digits
     assert one.velocity == pytest.approx(math.pi) and set(one.assumed) == {"effort", "velocity"}
-    assert pybullet.getJointInfo(load(prepared, client), 0)[10:12] == (one.effort, one.velocity)
+    assert pybullet.getJointInfo(load(prepared, client), 0, physicsClientId=client)[10:12] == (one.effort, one.velocity)
     assert "joint 'j' gives no effort" in " ".join(prepared.notes)
 
 
@@ -301,14 +318,14 @@ def test_a_joint_that_follows_a_follower_follows_its_leader(tmp_path):
 
 def test_an_axis_counts_by_its_direction_only(tmp_path, client):
     prepared = prepare(tmp_path, arm().replace('"0 1 0"', '"0 3 4"'))
-    assert pybullet.getJointInfo(load(prepared, client), 0)[13] == pytest.approx([0, 0.6, 0.8])
+    assert pybullet.getJointInfo(load(prepared, client), 0, physicsClientId=client)[13] == pytest.approx([0, 0.6, 0.8])
     assert "joint 'j' has an axis of length 5" in " ".join(prepared.notes)
 
 
 def test_what_nothing_drives_stands_still(tmp_path, client):
     prepared = prepare(tmp_path, arm(kind="floating", limit=""))
     assert prepared.joints == {} and "is floating, which nothing drives" in " ".join(prepared.notes)
-    assert pybullet.getJointInfo(load(prepared, client), 0)[2] == pybullet.JOINT_FIXED
+    assert pybullet.getJointInfo(load(prepared, client), 0, physicsClientId=client)[2] == pybullet.JOINT_FIXED
 
 
 # ---- what is no robot
@@ -430,16 +447,20 @@ def test_meshes_that_pybullet_would_take_for_empty_collide_all_the_same(tmp_path
                                   trimesh.creation.box((0.2, 0.3, 0.4)).export(file_type=kind))  # fmt: skip
     prepared = prepare(tmp_path, arm(inertial() + mesh(file) + mesh(file, "visual")))
     body = load(prepared, client)
-    low, high = pybullet.getAABB(body, 0)
+    low, high = pybullet.getAABB(body, 0, physicsClientId=client)
     assert np.subtract(high, low) == pytest.approx([0.2, 0.3, 0.4], abs=0.01)
     assert any("was converted to OBJ" in note for note in prepared.notes) == (kind in ("stl_ascii", "ply"))
-    assert meshes.read(pybullet.getVisualShapeData(body)[0][4].decode()).vertices.max() == pytest.approx(0.2)
+    assert meshes.read(
+        pybullet.getVisualShapeData(body, physicsClientId=client)[0][4].decode()
+    ).vertices.max() == pytest.approx(0.2)
 
 
 def test_a_visual_that_is_missing_is_drawn_as_what_collides(tmp_path, client):
     prepared = prepare(tmp_path, arm(inertial() + BOX + mesh("gone.dae", "visual")))
     assert "link 'a' is drawn as what collides of it" in " ".join(prepared.notes)
-    assert [shape[2] for shape in pybullet.getVisualShapeData(load(prepared, client))] == [pybullet.GEOM_BOX]
+    assert [shape[2] for shape in pybullet.getVisualShapeData(load(prepared, client), physicsClientId=client)] == [
+        pybullet.GEOM_BOX
+    ]
     with pytest.raises(MeshError, match=r"names the mesh 'gone\.dae'"):
         prepare(tmp_path, arm(inertial() + mesh("gone.dae", "visual")))
 
@@ -523,10 +544,12 @@ def test_the_kuka_of_an_sdf_file_is_the_kuka_of_the_urdf_file(client):
     for file in ("kuka_iiwa/model.sdf", "kuka_iiwa/model.urdf"):
         prepared = robots.prepare("arm", file, [DATA], translate=translated)
         body = load(prepared, client)
-        assert total(body) == pytest.approx(17.5) and prepared.arm == tuple(f"lbr_iiwa_joint_{i}" for i in range(1, 8))
+        assert total(body, client) == pytest.approx(17.5) and prepared.arm == tuple(
+            f"lbr_iiwa_joint_{i}" for i in range(1, 8)
+        )
         for i in range(7):
-            pybullet.resetJointState(body, i, 0.1 * i)
-        poses.append(pybullet.getLinkState(body, 6, computeForwardKinematics=True)[0])
+            pybullet.resetJointState(body, i, 0.1 * i, physicsClientId=client)
+        poses.append(pybullet.getLinkState(body, 6, computeForwardKinematics=True, physicsClientId=client)[0])
     assert poses[0] == pytest.approx(poses[1], abs=1e-4)
     with pytest.raises(MeshError, match="is SDF; convert it to URDF"):
         robots.prepare("other", "kuka_iiwa/model.sdf", [DATA])
@@ -544,9 +567,9 @@ def test_a_mujoco_file_is_loaded_with_its_capsules_where_they_are(tmp_path, clie
     prepared = prepare(tmp_path, MJCF.format("base"), "robot.xml", translate=translated)
     assert "left out: actuator" in " ".join(prepared.notes) and prepared.arm == ("hinge",)
     body = load(prepared, client)
-    number = names(body)[1]["base_arm"]
-    assert np.mean(pybullet.getAABB(body, number), axis=0) == pytest.approx([0.15, 0, 0.3])
-    mass, *_, centre = pybullet.getDynamicsInfo(body, number)[:4]
+    number = names(body, client)[1]["base_arm"]
+    assert np.mean(pybullet.getAABB(body, number, physicsClientId=client), axis=0) == pytest.approx([0.15, 0, 0.3])
+    mass, *_, centre = pybullet.getDynamicsInfo(body, number, physicsClientId=client)[:4]
     assert mass == pytest.approx(1000 * math.pi * 0.05**2 * (0.5 + 4 / 3 * 0.05)) and centre == pytest.approx(
         [0.15, 0, 0.2]
     )
@@ -572,6 +595,78 @@ def test_what_pybullet_would_pass_over_in_mjcf_is_refused(tmp_path, old, new, wo
     assert words in str(told.value)
 
 
+# ---- joints that follow others
+
+SLIDE = '<limit lower="-0.1" upper="0.1" effort="20" velocity="1"/>'
+
+
+def pair(multiplier: float, offset: float, limit: str = SLIDE, kind: str = "prismatic") -> str:
+    """Two joints side by side, "right" following "left"."""
+    mimic = f'<mimic joint="left" multiplier="{multiplier}" offset="{offset}"/>'
+    fingers = link("a") + link("b") + joint("left", "base", "a", limit, kind, "0 0.5 0")
+    return HEAD + link("base") + fingers + joint("right", "base", "b", limit + mimic, kind, "0 -0.5 0") + "</robot>"
+
+
+def opened(world: World, steps: int = 200) -> np.ndarray:
+    """Positions of the joints of `pair` while the left one is driven to and fro (step, 2)."""
+    found = []
+    for step in range(steps):
+        world.drive("hand", ["left"], [0.03 * math.sin(0.03 * step)], [20.0])
+        world.step()
+        found.append(world.joints("hand").position)
+    return np.array(found)
+
+
+@pytest.mark.parametrize("substeps", [1, 3])
+@pytest.mark.parametrize(("multiplier", "offset"), [(-1, 0.02), (0.5, -0.01), (2, 0)])
+def test_a_joint_that_mimics_another_follows_it_by_its_multiplier_and_offset(tmp_path, multiplier, offset, substeps):
+    file = write(tmp_path, pair(multiplier, offset))
+    with World(substeps=substeps, roots=[tmp_path]) as world:
+        world.load("hand", file, frames.IDENTITY)
+        assert world.joints("hand").position.tolist() == [0, offset]
+        left, right = opened(world).T
+        assert right == pytest.approx(multiplier * left + offset, abs=2e-4) and np.ptp(left) > 0.05
+
+
+def test_who_holds_the_joint_that_follows_holds_its_leader_too(tmp_path):
+    with World(roots=[tmp_path]) as world:
+        world.load("hand", write(tmp_path, pair(-1, 0.02)), frames.IDENTITY)
+        world.push("hand", ["left"], [0.0])
+        world.drive("hand", ["right"], [0.05], [15.0])
+        for _ in range(120):
+            world.step()
+        assert world.joints("hand").position == pytest.approx([-0.03, 0.05], abs=1e-3)
+
+
+def test_a_gear_goes_on_to_the_bit_after_going_back_and_after_a_reset(tmp_path):
+    def built(again: bool) -> bool:
+        kept = world.reset(again)
+        world.load("hand", "robot.urdf", frames.IDENTITY)
+        world.built()
+        return kept
+
+    write(tmp_path, pair(-1, 0.3, LIMIT, "revolute"))
+    with World(roots=[tmp_path]) as world:
+        built(False)
+        first = opened(world)
+        saved = world.save()
+        on = opened(world)
+        world.restore(saved)
+        assert (opened(world) == on).all()
+        assert built(True) and (opened(world) == first).all()
+        built(False)
+        assert (opened(world) == first).all()
+
+
+def test_a_joint_that_no_gear_leads_is_told(tmp_path):
+    assert "by a multiplier of 0: it hangs free" in " ".join(prepare(tmp_path, pair(0, 0.1)).notes)
+    one_to_one = prepare(tmp_path, pair(1, 0))
+    assert not one_to_one.followers and "left to a gripper that drives both" in " ".join(one_to_one.notes)
+    mimic = '<mimic joint="j"/>'
+    on_the_way = prepare(tmp_path, arm(more=link("b") + joint("k", "a", "b", LIMIT + mimic)))
+    assert not on_the_way.followers and "is on the way to the tool" in " ".join(on_the_way.notes)
+
+
 # ---- fixtures
 
 
@@ -581,11 +676,11 @@ def test_what_is_mounted_stands_where_it_should_and_its_tip_is_the_tool(tmp_path
     prepared = prepare(tmp_path, arm(), fixtures=[cup])
     assert prepared.tool == "cup_tip" and prepared.mass == 1.5 and prepared.links[-2:] == ("cup", "cup_tip")
     body = load(prepared, client)
-    _, links = names(body)
-    tip = pybullet.getLinkState(body, links["cup_tip"])
+    _, links = names(body, client)
+    tip = pybullet.getLinkState(body, links["cup_tip"], physicsClientId=client)
     assert tip[4] == pytest.approx([0.3, 0, 0], abs=1e-6)
     assert frames.axis(np.array([*tip[4], *tip[5]]), 2) == pytest.approx([1, 0, 0], abs=1e-6)
-    mass, _, diagonal = pybullet.getDynamicsInfo(body, links["cup"])[:3]
+    mass, _, diagonal = pybullet.getDynamicsInfo(body, links["cup"], physicsClientId=client)[:3]
     across = 0.5 * (0.02**2 / 4 + 0.2**2 / 12)
     assert (mass, *diagonal) == pytest.approx((0.5, across, across, 0.5 * 0.02**2 / 2))
 

@@ -7,6 +7,14 @@ from twinlab.errors import SceneError
 from twinlab.scene import read_scene
 from twinlab.widgets.scene_form import SceneForm
 
+BOOM = """<robot name="boom">
+<link name="base"/>
+<link name="boom"><inertial><mass value="1"/>
+<inertia ixx="0.1" iyy="0.1" izz="0.1" ixy="0" ixz="0" iyz="0"/></inertial></link>
+<joint name="j" type="revolute"><parent link="base"/><child link="boom"/><axis xyz="0 0 1"/>
+<limit lower="-1" upper="1" effort="5"/></joint>
+</robot>"""
+
 
 @pytest.fixture
 def form(blind_spec) -> SceneForm:
@@ -71,6 +79,17 @@ def test_a_line_grows_from_nothing_and_is_kept_in_a_file(tmp_path, monkeypatch):
     assert read_scene(tmp_path / "press_shop.toml").cameras["top"].position == (0.4, 0, 1.2)
     with pytest.raises(SceneError, match=r"wanted a name that ends in \.toml"):
         form.save(tmp_path / "press_shop")
+
+
+def test_what_a_robot_file_leaves_open_is_told_below_the_form(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "boom.urdf").write_text(BOOM, encoding="utf-8")
+    form = SceneForm.blank("press_shop")
+    assert form._notes.value == ""
+    form.add("bodies", "arm", "arm", robot="boom.urdf")
+    assert "<li>arm: joint &#x27;j&#x27; gives no velocity" in form._notes.value
+    form.remove("arm")
+    assert form._notes.value == ""
 
 
 def test_the_buttons_add_and_remove(form):

@@ -239,6 +239,7 @@ class Faulty(Still):
 def test_a_run_ends_as_a_replay_with_its_counts(spec):
     panel = Panel(spec, Still(), seconds=1.5)
     assert repr(panel) == "Panel(sorting, 1.5 s)"
+    assert "2 notes on robot files" in panel._notes.value and "<li>arm: 10 of 10 links" in panel._notes.value
     panel.run(blocking=True)
     assert panel.counts == {"spawned": sum(e.kind == "spawned" for e in panel.events)}
     assert repr(panel.view) == f"SceneView({len(panel.view._table['links'])} links, 31 frames)"

@@ -34,6 +34,19 @@ def scenes() -> None:
 
 
 @app.command()
+def check(scene: Scene = "sorting") -> None:
+    """Build a line, and say which defaults were taken for what its robot files leave open."""
+    from twinlab.cell import Cell
+
+    spec = read_scene(scene)
+    with Cell(spec, without=tuple(spec.sensors)) as cell:
+        for note in cell.world.notes:
+            console.print(note, markup=False, highlight=False, soft_wrap=True)
+    what = f"{len(spec.bodies)} bodies, {len(spec.sensors)} sensors, digest {spec.digest}"
+    console.print(f"{spec.name} can be built: {what}", markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
 def record(
     scene: Scene = "sorting",
     store: Annotated[Path, typer.Option(help="folder of the store")] = Path("data/runs/store"),
@@ -174,7 +187,7 @@ def _bars() -> Iterator[Callable[[str, int, int], None]]:
 
 def _score_lines(seeds: int, workers: int) -> None:
     """Try expert and program on every line, and print a row when a line is done."""
-    from twinlab.score import TRIALS, rows, summary, trial
+    from twinlab.score import TRIALS, apart, rows, summary, trial
 
     console.print(f"share of items right over {seeds} test seeds, 95 % interval, number of items", highlight=False)
     for name in scene_names():
@@ -182,7 +195,8 @@ def _score_lines(seeds: int, workers: int) -> None:
         for kind in TRIALS:
             found = trial(spec, kind, range(60_000, 60_000 + seeds), workers)
             row = rows(summary(found), ("correct",))[0]
-            told.append(f"{kind} {row['correct']} ({row['items']})")
+            each = ", ".join(f"{value} {share}" for value, share in apart(found).items())
+            told.append(f"{kind} {row['correct']} ({row['items']}){each and f', of these {each}'}")
         console.print(f"{name}: {'; '.join(told)}", markup=False, highlight=False, soft_wrap=True)
 
 

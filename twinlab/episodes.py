@@ -81,7 +81,7 @@ def record(
     readings = cell.reset(seed)
     for one in (policy, teacher):
         if one is not None:
-            one.reset(seed, cell.spec.task.meaning())
+            one.reset(seed, cell.task.meaning())
     limits = np.array([a.high for a in cell.actuators])
     rng, push = np.random.default_rng([seed, 1]), np.zeros(len(limits))
     values = {v.name: np.empty((ticks, *v.shape), v.dtype) for v in kept}
@@ -155,7 +155,7 @@ def _provenance(cell: Cell, policy: Policy, noise: float, teacher: Policy | None
         "scene": cell.spec.name,
         "scene_digest": cell.spec.digest,
         "seed": cell.seed,
-        "instruction": cell.spec.task.instruction(),
+        "instruction": cell.task.instruction(),
         "policy": policy_name(policy),
         "teacher": policy_name(teacher or policy),
         "noise": float(noise),

@@ -59,8 +59,8 @@ class LineEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
     Reward, and whether the episode has `terminated`, are the truths `reward` and `done` of the scene's task; one
     without `done` never terminates. The episode is truncated after `ticks`.
 
-    `info` holds `events` of this tick, the twin's `seed`, `scene` and `scene_digest`, and at the end of an episode
-    `kpis`, as `kpi.kpis` would give them.
+    `info` holds `events` of this tick, the twin's `seed`, `scene` and `scene_digest`, the episode's goal in words as
+    `instruction`, and at the end of an episode `kpis`, as `kpi.kpis` would give them.
 
     Args:
         scene: the line: its name, a path to a TOML file or a spec.
@@ -207,7 +207,8 @@ class LineEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
     def _info(self) -> dict[str, Any]:
         spec, events = self.cell.spec, self.cell.events
         new, self._told = list(events[self._told :]), len(events)
-        return {"events": new, "seed": self.cell.seed, "scene": spec.name, "scene_digest": spec.digest}
+        told = {"seed": self.cell.seed, "scene": spec.name, "scene_digest": spec.digest}
+        return {"events": new, **told, "instruction": self.cell.task.instruction()}
 
 
 def space(variable: Variable) -> spaces.Space[Any]:

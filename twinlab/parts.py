@@ -142,8 +142,12 @@ class Part(BaseModel):
 
     def inertia(self, find: Find) -> np.ndarray:
         """Moments of inertia about its frame's axes (3,) [kg m^2]; products of inertia are left out."""
+        return self.gyration(find) * self.weight(find)
+
+    def gyration(self, find: Find) -> np.ndarray:
+        """Moments of inertia over mass about its frame's axes (3,) [m^2], for `World.add`."""
         made = self._made(find)
-        return np.diag(made.inertia) * (self.weight(find) / made.volume)
+        return np.diag(made.inertia) / made.volume
 
     def extent(self, find: Find) -> np.ndarray:
         """Edges of the box around it, along its frame's axes (3,) [m]."""

@@ -103,6 +103,7 @@ def report_of(job: Quickstart, outcome: Outcome) -> Path:
     spec = read_scene(job.scene)
     with Cell(spec) as cell:
         cell.reset(_TEST)
+        goal = cell.task.instruction()
         view = SceneView(cell.snapshot()).replay(outcome.shown["time"], outcome.shown["link_pose"])
     held_out = outcome.store[chosen(job, spec, outcome.store, "held_out")[0]]
     mean = outcome.summary["correct"].sel(statistic="mean")
@@ -118,7 +119,7 @@ def report_of(job: Quickstart, outcome: Outcome) -> Path:
         f"twinlab: {spec.title}",
         view,
         sections,
-        lead=f"{spec.task.instruction()} The replay shows the cloned policy on test seed {_TEST}; it sees no truth.",
+        lead=f"{goal} The replay shows the cloned policy on test seed {_TEST}; it sees no truth.",
         headline={str(p): f"{float(mean.sel(policy=p)):.0%} right" for p in outcome.summary["policy"].values},
         settings={"job": asdict(job), "scene digest": spec.digest, "episode": dict(held_out.attrs)},
     )

@@ -68,10 +68,15 @@ class Feeder(Body):
         """Add all parts of the episode, out of sight; they are a pool from which one after the other is let go."""
         items = tuple(replace(i, height=self._edge(i.defect), symmetry=self._symmetry(i.properties)) for i in items)
         for i, item in enumerate(items):
-            piece = Piece(self._solid(item), frames.IDENTITY, _COLOURS[item.properties["colour"]], self.gloss)
+            solid = self._solid(item)
+            piece = Piece(solid, frames.IDENTITY, _COLOURS[item.properties["colour"]], self.gloss)
             park = frames.pose((0.2 * i, 0, _PARK))
             rolling = _ROLLING if item.properties["shape"] == "cylinder" else 0.0
-            world.add(item.name, [piece], park, friction=self.friction, rolling=rolling)
+            gyration = None  # PyBullet knows that of whole cubes and cylinders; what is cut it takes for its bounds
+            if item.defect == "chipped":
+                bulk = meshes.bulk(solid.mesh)
+                gyration = np.diag(bulk.inertia) / bulk.volume
+            world.add(item.name, [piece], park, friction=self.friction, rolling=rolling, gyration=gyration)
         return Progress(items)
 
     def advance(self, name: str, world: World, state: Progress) -> tuple[Progress, tuple[Event, ...]]:

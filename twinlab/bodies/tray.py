@@ -145,4 +145,5 @@ class Tray(Body):
         pieces, pose = part.pieces(world.find), np.array(item.pose)
         corners = np.concatenate([frames.apply(p.pose, p.solid.mesh.vertices.astype(float)) for p in pieces])
         pose[2] += self.lift - frames.rotate(pose, corners)[:, 2].min()
-        world.add(item.name, pieces, pose, part.weight(world.find), part.friction, part.rolling)
+        mass, gyration = part.weight(world.find), part.gyration(world.find)
+        world.add(item.name, pieces, pose, mass, part.friction, part.rolling, gyration)

@@ -21,7 +21,7 @@ from twinlab.robots._fixtures import roll_pitch_yaw as roll_pitch_yaw
 from twinlab.robots._foreign import Translate, staged
 from twinlab.robots._joints import Joint as Joint
 from twinlab.robots._joints import Mimic as Mimic
-from twinlab.robots._joints import limited, typed
+from twinlab.robots._joints import geared, limited, typed
 from twinlab.robots._quiet import quiet as quiet
 from twinlab.robots._read import Format as Format
 from twinlab.robots._read import read
@@ -49,6 +49,7 @@ class Prepared:
         links: names of all links.
         tips: the links that carry no other.
         joints: name → each joint that moves.
+        followers: the joints that a gear leads after others; the rest of `mimics` is told in the notes.
         arm: the joints that lead to the tool, base first, without those that follow others: a guess.
         tool: the link whose frame is the tool: a guess.
     """
@@ -62,12 +63,13 @@ class Prepared:
     links: tuple[str, ...]
     tips: tuple[str, ...]
     joints: Mapping[str, Joint]
+    followers: Mapping[str, Mimic]
     arm: tuple[str, ...]
     tool: str
 
     @property
     def mimics(self) -> dict[str, Mimic]:
-        """The joints that follow others: PyBullet leaves them free."""
+        """The joints that follow others."""
         return {name: joint.mimic for name, joint in self.joints.items() if joint.mimic}
 
 
@@ -156,6 +158,7 @@ def _prepared(
     inertia = weighed(found, source)
     joints = limited(found, source)
     arm, tool = found.arm([one.tip for one in fixtures])
+    followers = geared(joints, arm, source)
     mass = carried(found, found.root)[0] - carried(replace(found, parent={}), found.root)[0]
     indent(robot)
     return Prepared(
@@ -168,6 +171,7 @@ def _prepared(
         links=tuple(found.links),
         tips=found.tips(),
         joints=joints,
+        followers=followers,
         arm=tuple(joint for joint in arm if not joints[joint].mimic),
         tool=tool,
     )

@@ -1,6 +1,6 @@
 """Joints that PyBullet can move: types, axes, limits, and which follow others."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element, SubElement
 
@@ -22,7 +22,7 @@ _UNIT = 1e-6  # how far an axis may be from a length of 1
 
 @dataclass(frozen=True)
 class Mimic:
-    """A joint that follows another: position = multiplier * leader + offset; PyBullet knows nothing of it.
+    """A joint that follows another: position = multiplier * leader + offset.
 
     Attributes:
         leader: the joint that it follows, which follows none itself.
@@ -93,6 +93,32 @@ def limited(tree: Tree, source: Source) -> dict[str, Joint]:
     """
     mimics = _followers(tree, source)
     return {name: _limited(tree, name, mimics.get(name), source) for name in tree.joints if tree.moving(name)}
+
+
+def geared(joints: Mapping[str, Joint], arm: Collection[str], source: Source) -> dict[str, Mimic]:
+    """The joints that a gear shall lead after others; those that follow nobody in the physics are told.
+
+    Args:
+        joints: those that move.
+        arm: those on the way to the tool.
+        source: the file.
+    """
+    found = {}
+    for name, joint in joints.items():
+        if joint.mimic is None:
+            continue
+        leader, where = joints[joint.mimic.leader], f"joint {name!r} follows {joint.mimic.leader!r}"
+        kinds = {joint.kind, leader.kind}
+        if "spherical" in kinds or not joint.mimic.multiplier:
+            why = "though one of them is a ball joint" if "spherical" in kinds else "by a multiplier of 0"
+            source.note(f"{where} {why}: it hangs free")
+        elif name in arm:
+            source.note(f"{where}, but is on the way to the tool: it is driven like a joint that follows none")
+        elif kinds == {"prismatic"} and joint.mimic == Mimic(joint.mimic.leader, 1.0, 0.0):
+            source.note(f"{where} one to one, as fingers do: it is left to a gripper that drives both")
+        else:
+            found[name] = joint.mimic
+    return found
 
 
 def _followers(tree: Tree, source: Source) -> dict[str, Mimic]:

@@ -3,7 +3,7 @@
 import html
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import ipywidgets
@@ -97,6 +97,15 @@ def slider(spec: SceneSpec, path: str, ends: tuple[float, float]) -> ipywidgets.
         description=name + (f" [{unit}]" if unit else ""), continuous_update=False,
         style={"description_width": "initial"}, layout=ipywidgets.Layout(width="min(420px, 100%)"),
     )  # fmt: skip
+
+
+def noted(notes: Sequence[str]) -> str:
+    """HTML that tells what a line's robot files left open, folded up; "" if they left nothing open."""
+    if not notes:
+        return ""
+    told = "".join(f"<li>{html.escape(note)}</li>" for note in notes)
+    title = f"{len(notes)} note{'s' * (len(notes) > 1)} on robot files: defaults that were taken"
+    return f'<details style="line-height:1.5"><summary>{title}</summary><ul style="margin:0">{told}</ul></details>'
 
 
 def beside(view: ipywidgets.DOMWidget, pictures: ipywidgets.DOMWidget) -> ipywidgets.Box:

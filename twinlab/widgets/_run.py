@@ -111,7 +111,7 @@ class Run:
 
     def _live(self, cell: Cell) -> None:
         readings = cell.reset(self.seed)
-        self.policy.reset(self.seed, cell.spec.task.meaning())
+        self.policy.reset(self.seed, cell.task.meaning())
         self._put(cell, 0, readings)
         due = time.monotonic()
         for tick in range(1, self.ticks + 1):

@@ -12,7 +12,7 @@ from twinlab.errors import CellError
 from twinlab.events import Event
 from twinlab.scene import SceneSpec
 from twinlab.widgets._cameras import Cameras
-from twinlab.widgets._controls import Controls, beside, slider
+from twinlab.widgets._controls import Controls, beside, noted, slider
 from twinlab.widgets._run import Beat, Run, counts
 from twinlab.widgets.scene_view import SceneView
 
@@ -59,6 +59,7 @@ class Panel(ipywidgets.VBox):
         with Cell(spec) as cell:
             start = Beat(0, readings=cell.reset(self._seed), snapshot=cell.snapshot())
             self._cameras = Cameras(cell.variables)
+            self._notes = ipywidgets.HTML(noted(cell.world.notes))
         self.view = SceneView(start.snapshot, height)
         self._controls = Controls()
         self._show(start)
@@ -66,7 +67,7 @@ class Panel(ipywidgets.VBox):
         self._controls.stop.on_click(lambda _: self._soon(self.stop))
         for one in self._sliders.values():
             one.observe(lambda _: self._soon(self._restart), "value")
-        rows = [beside(self.view, self._cameras), self._controls.row, *self._sliders.values()]
+        rows = [beside(self.view, self._cameras), self._controls.row, *self._sliders.values(), self._notes]
         super().__init__(rows, layout=ipywidgets.Layout(width="100%"))
 
     def __repr__(self) -> str:

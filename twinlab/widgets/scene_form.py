@@ -17,7 +17,7 @@ from twinlab import rooms
 from twinlab.cell import Cell
 from twinlab.errors import SceneError, TwinlabError
 from twinlab.scene import SceneSpec, read_scene
-from twinlab.widgets._controls import row
+from twinlab.widgets._controls import noted, row
 from twinlab.widgets.scene_view import SceneView
 
 _ROOMS = ("bodies", "cameras", "sensors", "faults")
@@ -29,7 +29,8 @@ class SceneForm(ipywidgets.VBox):
     """Change a line and see it: `SceneForm(spec)`, or `SceneForm.blank("my_line")` for one that is empty.
 
     Each table of the scene is a form that is made from its schema: what a field means, its unit and its limits stand
-    there too. What does not fit is told, and the line stays as it was. Texts with units, such as "30 cm", are taken
+    there too. What does not fit is told, and the line stays as it was; what the files of its robots left open, so that
+    defaults were taken, stands below. Texts with units, such as "30 cm", are taken
     where a number is wanted.
 
     Args:
@@ -45,18 +46,19 @@ class SceneForm(ipywidgets.VBox):
         self.spec = spec
         self._choice = ipywidgets.Select(rows=14, layout=ipywidgets.Layout(width="210px"))
         self._fields = ipywidgets.VBox(layout=ipywidgets.Layout(flex="1 1 380px", max_height="330px", overflow="auto"))
-        self._told = ipywidgets.HTML()
+        self._told, self._notes = ipywidgets.HTML(), ipywidgets.HTML()
         self._room = ipywidgets.Dropdown(options=_ROOMS, layout=_NARROW)
         self._kind = ipywidgets.Dropdown(options=rooms.names("bodies"), layout=ipywidgets.Layout(width="150px"))
         self._name = ipywidgets.Text(placeholder="name", layout=ipywidgets.Layout(width="150px"))
         with Cell(spec, without=tuple(spec.sensors)) as cell:
             self.view = SceneView(cell.snapshot(), height)
+            self._notes.value = noted(cell.world.notes)
         self._choice.observe(lambda _: self._form(), "value")
         self._room.observe(lambda _: self._kinds(), "value")
         asked = [_button("Add", self._added), _button("Remove", self._removed)]
         line = row([self._room, self._kind, self._name, *asked])
         forms = row([self._choice, self._fields], "flex-start")
-        super().__init__([self.view, line, forms, self._told], layout=ipywidgets.Layout(width="100%"))
+        super().__init__([self.view, line, forms, self._told, self._notes], layout=ipywidgets.Layout(width="100%"))
         self._list()
 
     @classmethod
@@ -79,9 +81,10 @@ class SceneForm(ipywidgets.VBox):
         """
         spec = self.spec.change({path: value})
         with Cell(spec, without=tuple(spec.sensors)) as cell:
-            snapshot = cell.snapshot()
+            snapshot, notes = cell.snapshot(), cell.world.notes
         self.spec = spec
         self.view.show(snapshot)
+        self._notes.value = noted(notes)
 
     def add(self, room: str, kind: str, name: str, **fields: Any) -> None:
         """Add a body, a camera, a sensor or a fault, with what is not its kind's default.

@@ -7,24 +7,42 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 SIZES = ("64", "128", "320x240", "640x480")
 
 
-def test_cameras_prints_every_ratio_with_its_interval_and_count():
+def printed(name: str, *options: str) -> dict[str, dict]:
+    """What a benchmark prints, by name."""
     done = subprocess.run(
-        [sys.executable, "-W", "error", str(FOLDER / "cameras.py"), "--rounds", "2"],
+        [sys.executable, "-W", "error", str(FOLDER / name), *options],
         capture_output=True,
         text=True,
         check=True,
         timeout=120,
         env={**os.environ, "LP_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
     )
-    lines = {
-        told["name"]: told
-        for told in map(json.loads, (line for line in done.stdout.splitlines() if line.startswith("{")))
-    }
+    lines = (json.loads(line) for line in done.stdout.splitlines() if line.startswith("{"))
+    return {told["name"]: told for told in lines}
+
+
+def test_stepping_prints_what_a_step_costs_over_its_physics():
+    lines = printed("stepping.py", "--ticks", "100", "--scene", "valve_round")
+    assert set(lines) == {"overhead_valve_round", "step_valve_round", "overhead_worst"}
+    told = lines["overhead_valve_round"]
+    assert 1 < told["low"] <= told["value"] <= told["high"] and told["n"] == 100
+    assert lines["overhead_worst"]["value"] == told["value"]
+
+
+def test_workers_prints_the_quotient_of_the_times_with_one_process_and_with_two():
+    lines = printed("workers.py", "--scene", "valve_round", "--turns", "1", "--episodes", "2", "--ticks", "10")
+    assert set(lines) == {"one", "two", "two_over_one"}
+    assert lines["two_over_one"]["value"] == pytest.approx(lines["one"]["value"] / lines["two"]["value"], abs=0.01)
+
+
+def test_cameras_prints_every_ratio_with_its_interval_and_count():
+    lines = printed("cameras.py", "--rounds", "2")
     kinds = ("speedup_", "speedup_shadow_", "floor_")
     wanted = {f"{kind}{size}" for kind in kinds for size in SIZES}
     wanted |= {"two_cameras_over_one", "two_cameras_over_one_shadow"}

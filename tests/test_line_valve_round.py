@@ -144,10 +144,12 @@ def test_a_needle_goes_63_percent_of_the_way_in_its_lag():
     gauge = rooms.build("bodies", "gauge", lag=0.15)
     with World() as world:
         state = replace(gauge.build("gauge", world, ()), pressure=1e5)
-        for _ in range(36):  # 0.15 s
-            state, _ = gauge.advance("gauge", world, state)
-            world.step()
+        for _ in range(3):  # 0.15 s
+            state = gauge.command("gauge", world, state, {}, 0.05)
+            for _ in range(12):
+                world.step()
         assert state.value == pytest.approx(1e5 * (1 - np.exp(-1)), rel=1e-6)
+        assert world.joints("gauge").position[0] == pytest.approx(gauge.turned(state.value), abs=1e-3)
 
 
 def test_a_gauge_follows_its_valve(line):
@@ -303,6 +305,9 @@ def test_orders_say_grip_turn_and_let_go(line):
     assert skill == "grip" and aim[:3] == pytest.approx(WALL, abs=1e-6)
     assert order(seen(line, "valve_1"))[0] == "turn"
     assert order(seen(line, "valve_2"))[0] == "let_go"  # it is not that valve's turn
+    stopped = {**line.tags, "arm.stopped": "force"}
+    assert order(replace(seen(line, "valve_1"), tags=stopped))[0] == "let_go"
+    assert order(replace(seen(line), tags=stopped))[0] == "grip"
     left = 4.5 * (3.8 / 6 - 0.25)
     assert line.truth["target_left"] == pytest.approx(left, abs=1e-5)
     line.world.set_joints("valve_1", {"handle": 4.5 * 3.8 / 6})
@@ -384,6 +389,18 @@ def test_the_expert_sets_all_valves_of_the_nominal_line(spec):
     cell = run(spec, "expert", 1)
     assert ends(cell) == dict.fromkeys(NAMES, ("placed", True))
     assert not [e for e in cell.events if e.kind in ("collided", "violation", "stop")]
+
+
+def test_an_arm_that_is_stopped_while_it_grips_lets_go_and_goes_on():
+    cell = run(read_scene("valve_round").change({"arm.force": 40}), "expert", 60004)  # a firm grip has more than that
+    assert ("stop", "force") in [(e.kind, e.place) for e in cell.events]
+    assert ends(cell) == dict.fromkeys(NAMES, ("placed", True))
+
+
+def test_no_stop_ends_the_round_at_twice_the_substeps():
+    spec = read_scene("valve_round")
+    cell = run(spec.change({"physics.substeps": 2 * spec.physics.substeps}), "expert", 60007)
+    assert ends(cell) == dict.fromkeys(NAMES, ("placed", True))
 
 
 def test_the_program_sets_a_valve_of_the_nominal_line(spec):

@@ -18,7 +18,8 @@ from scipy.spatial import ConvexHull
 from twinlab import frames, meshes, rooms
 from twinlab.errors import RendererError
 from twinlab.frames import Intrinsics
-from twinlab.meshes import Mesh
+from twinlab.meshes import Mesh, _seams
+from twinlab.meshes._reduced import _ray_scene
 from twinlab.renderers import Frame, View
 from twinlab.renderers.raster import Raster
 from twinlab.renderers.raycast import Raycast
@@ -373,6 +374,27 @@ def test_2000_renders_leave_the_memory_flat(view: View) -> None:
 
     before = run(500)
     assert run(2000) - before < 1024 * 1024
+
+
+def test_a_seam_that_decimation_has_torn_is_shut_and_holes_stay_open(view: View) -> None:
+    """Two plates of 8 cm lie side by side; decimated ones leave a slit of 2 mm between them."""
+
+    def plates(low: float) -> Mesh:
+        ends = (-0.08, -low), (low, 0.08)
+        squares = [[(a, -0.04, 0), (b, -0.04, 0), (b, 0.04, 0), (a, 0.04, 0)] for a, b in ends]
+        return Mesh(np.float32(squares).reshape(-1, 3), np.int32([(0, 1, 2), (0, 2, 3), (4, 5, 6), (4, 6, 7)]))
+
+    whole, torn = plates(1e-5), plates(0.001)
+    shut = _seams.shut(torn, _ray_scene(whole), _ray_scene(torn), 0.001, 0.001)
+    assert len(shut.faces) == 8  # a tongue from each plate, and none outwards
+    assert meshes.distance(whole, shut) <= 0.001
+    lens = Intrinsics(340, 200, 1700, 1700, 169.5, 99.5)  # 0.6 mm a pixel
+    for eye in ((0.01, 0, 1.0), (0.5, 0.1, 0.8), (-0.6, 0.2, 0.6)):
+        there, slit, truth = (
+            view.render(seen((mesh, frames.pose(), RED)), lens, frames.look_at(eye, (0, 0, 0), (0, 1, 0))).mask == 0
+            for mesh in (shut, torn, whole)
+        )
+        assert (there == truth).mean() > 0.999 > (slit == truth).mean()
 
 
 # ---- what raster leaves out

@@ -12,7 +12,8 @@ from twinlab.errors import UnknownVariantError
 from twinlab.kpi import UNITS, kpis
 from twinlab.policies.expert import Expert
 from twinlab.policies.still import Still
-from twinlab.score import rows, score, summary
+from twinlab.scene import read_scene
+from twinlab.score import apart, rows, score, summary
 
 SEEDS = (60_001, 60_100)
 TICKS = 130
@@ -53,6 +54,19 @@ def test_a_score_is_the_kpis_of_each_seeds_run(scored, blind_cell, blind_spec):
     assert float(scored["availability"].min()) > 0
 
 
+def test_pegs_are_counted_by_their_clearance():
+    spec = read_scene("insertion")
+    with Cell(spec, without=list(spec.sensors)) as cell:
+        found = score(cell, Still(len(spec.actuators)), [60_000, 60_001])
+    assert found["peg"].values.tolist() == ["loose", "medium", "tight"]
+    assert (found["items_decided"].values == 1).all() and not found["items_right"].values.any()
+    assert apart(found) == dict.fromkeys(("loose", "medium", "tight"), "0.00 [0.00, 0.66] (2)")
+
+
+def test_a_line_that_tells_no_items_apart_gives_no_such_counts(scored):
+    assert apart(scored) == {}
+
+
 def test_the_order_of_seeds_and_the_number_of_workers_change_nothing(scored, blind_cell, blind_spec):
     told = []
     back = score(blind_cell, Expert(blind_spec), SEEDS[::-1], TICKS, 2, lambda done, of: told.append((done, of)))
@@ -83,6 +97,13 @@ def test_who_stands_still_picks_nothing(blind_cell):
 
 def test_seeds_that_were_trained_on_show_in_the_split(blind_cell):
     assert score(blind_cell, Still(), [0, 60_000], 2).attrs["split"] == "test,train"
+
+
+def test_a_score_names_the_goals_of_all_its_runs():
+    spec = read_scene("valve_round")
+    with Cell(spec, without=list(spec.sensors)) as cell:
+        goals = {record(cell, Still(5), 1, seed).attrs["instruction"] for seed in SEEDS}
+        assert score(cell, Still(5), SEEDS, 1).attrs["instruction"] == ",".join(sorted(goals)) and len(goals) == 2
 
 
 def test_shares_are_pooled_over_items_and_all_else_over_seeds():

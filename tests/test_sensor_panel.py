@@ -24,7 +24,7 @@ def spec(sorting) -> SceneSpec:
 
 def shown(panel: SensorPanel) -> list[np.ndarray]:
     """The pictures clean, measured and difference."""
-    height, width = 48, 96
+    height, width = 48, 112
     pixels = np.frombuffer(panel._pictures._pixels, np.uint8).reshape(3, height, width, 3)
     return list(pixels)
 
@@ -60,7 +60,7 @@ def test_a_panel_is_a_page_and_a_picture_for_readers_without_a_kernel(spec):
     page = panel.to_html()
     assert "roughness" in page and "http" not in page.replace("http-equiv", "")
     with Image.open(io.BytesIO(base64.b64decode(panel._repr_mimebundle_()["image/png"]))) as picture:
-        assert picture.size == (3 * 288 + 16, 144) and np.asarray(picture).std() > 10
+        assert picture.size == (3 * 336 + 16, 144) and np.asarray(picture).std() > 10
     assert re.search(r'src="data:image/png;base64,[\w+/=]{1000,}"', page)
 
 

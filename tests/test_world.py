@@ -66,6 +66,52 @@ def test_the_table_carries_exactly_the_weight_that_lies_on_it(world):
     assert world.contacts("table").force.sum() == pytest.approx(found.force.sum())
 
 
+def test_touches_tell_the_same_as_contacts_and_net_is_their_sum(world):
+    world.add("table", box(1, 1, 0.1), pose((0, 0, 0.05)), friction=1.0)
+    world.add("part", box(0.1, 0.1, 0.1), frames.from_euler((0, 0, 0.16), (0.1, 0, 0.3)), mass=2)
+    assert world.touches("part") == () and world.net("part") == ((0, 0, 0), 0)
+    for _ in range(40):
+        world.step()
+        for name in ("part", "table"):
+            full, found = world.contacts(name), world.touches(name)
+            assert sorted(t[2:] for t in found) == sorted(zip(full.force.tolist(), full.depth.tolist(), strict=True))
+            assert {(t.link, t.other) for t in found} == set(zip(full.links, full.others, strict=True))
+            force, depth = world.net(name)
+            assert force == pytest.approx((full.force[:, None] * full.normals + full.friction).sum(axis=0))
+            assert depth == max(0, *full.depth.tolist(), 0)
+    assert world.net("part")[0][2] == pytest.approx(2 * 9.81, rel=0.2)
+
+
+def test_only_what_can_move_is_nearby(world):
+    world.load("arm", PANDA, IDENTITY)
+    world.add("wall", box(0.1, 0.1, 0.1), world.pose("arm/panda_hand"))
+    assert not world.nearby("arm/panda_hand", 0.2)
+    at = world.pose("arm/panda_hand") + np.array([0, 0, 0.5, 0, 0, 0, 0])
+    world.add("part", box(0.02, 0.02, 0.02), at, mass=0.1)
+    assert world.nearby("arm/panda_hand", 0.52) and not world.nearby("arm/panda_hand", 0.4)
+
+
+def test_motors_that_are_driven_twice_the_same_way_go_on_and_after_another_order_go_back(world):
+    world.load("arm", PANDA, IDENTITY)
+    world.set_joints("arm", BENT)
+    world.drive("arm", FRANKA[1:], list(BENT.values())[1:], [87.0] * 6)
+
+    def goes(steps: int) -> float:
+        start = world.motion("arm", ["panda_joint1"])[0][0]
+        for _ in range(steps):
+            world.step()
+        return world.motion("arm", ["panda_joint1"])[0][0] - start
+
+    one = ("arm", ["panda_joint1"], [0.5], [87.0])
+    world.drive(*one)
+    world.drive(*one)
+    assert goes(60) == pytest.approx(0.5, abs=0.01)
+    world.lead("arm", ["panda_joint1"], [-1.0], [87.0])
+    assert goes(60) == pytest.approx(-0.25, abs=0.01)
+    world.drive(*one)
+    assert goes(60) == pytest.approx(0.25, abs=0.01)
+
+
 @pytest.mark.parametrize("substeps", [1, 2])
 @pytest.mark.parametrize("velocity", [(0.1, 0, 0), (0, -0.4, 0), (0.3, 0.4, 0)])
 def test_what_lies_on_a_moving_surface_runs_at_exactly_its_speed_and_the_surface_stays(velocity, substeps):
@@ -116,6 +162,16 @@ def test_a_reset_empties_the_world_and_its_clock(world):
     world.step()
     world.reset()
     assert (world.bodies, world.time, world.snapshot().links) == ((), 0.0, ())
+
+
+def test_what_a_robot_file_left_open_is_noted_until_the_world_is_emptied(world):
+    for again in (False, True):
+        world.reset(again)
+        world.load("arm", PANDA, IDENTITY)
+        world.built()
+        assert all(note.startswith("arm: ") for note in world.notes) and len(world.notes) == 2
+    world.reset()
+    assert world.notes == ()
 
 
 def test_a_body_that_is_placed_lies_there_at_rest_with_its_new_mass(world):

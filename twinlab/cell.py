@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from twinlab import failing, renderers, rooms
 from twinlab.bodies import Body
 from twinlab.cameras import Mounted
 from twinlab.errors import ActionError, CellError, did_you_mean
-from twinlab.events import Event, Item
+from twinlab.events import Event
 from twinlab.faults import Course
 from twinlab.readings import Contract, Readings, Variable
 from twinlab.renderers import Caster, Frame, Hits, View
@@ -43,7 +43,7 @@ class SavedCell:
 
 _KEPT = (
     "_bodies", "_set", "_states", "_faults", "_stuck", "_light", "_cameras", "_events", "_seen", "_progress", "_told",
-    "_sick", "_channels", "_due", "action", "truth", "readings",
+    "_sick", "_spawned", "_channels", "_due", "action", "truth", "readings",
 )  # fmt: skip
 
 
@@ -58,6 +58,7 @@ class Cell:
         spec: the line.
         world: its physics; `cell.world.client` is PyBullet's client id.
         seed: of the last reset.
+        items: all items of this episode, those to come included: truth.
         variables: everything that readings and truth hold.
         actuators: what an action holds, in this order.
         task: the goal of this episode.
@@ -72,6 +73,8 @@ class Cell:
                 known = list(spec.sensors)
                 raise CellError(f"without: no sensor {name!r}; there are {known}.{did_you_mean(name, known)}")
         self.actuators = spec.actuators
+        self._names = tuple(a.name for a in self.actuators)
+        self._low, self._high = np.array([(a.low, a.high) for a in self.actuators]).reshape(-1, 2).T
         self._sensors = {name: sensor for name, sensor in spec.sensors.items() if name not in without}
         self._steady = {name: sensor for name, sensor in self._sensors.items() if sensor.steady}
         physics = spec.physics
@@ -118,6 +121,7 @@ class Cell:
         self._resets += 1
         bodies = {name: body.drawn(stream(seed, f"{name} drawn")) for name, body in self.spec.bodies.items()}
         self._faults = failing.courses(self.spec.faults, seed)
+        self._failing = failing.coming(self._faults)
         try:
             self._build(bodies, again=True)
         except Different:
@@ -129,7 +133,11 @@ class Cell:
         self._cameras = {name: c.mounted(stream(seed, name)) for name, c in self.spec.cameras.items()}
         self.task: Task = self.spec.task.drawn(stream(seed, "task"))
         self.tags = Tags(self.world, self._bodies, self._states)
-        self._seen = 0
+        self.items = tuple(i for name, body in self.spec.bodies.items() for i in body.items(self._states[name]))
+        self._hands = [(name, getattr(body, "of", name)) for name, body in bodies.items() if _has(body, Body.holds)]
+        self._acting = [name for name, body in bodies.items() if _has(body, Body.advance)]
+        self._controllers = [name for name, body in bodies.items() if _has(body, Body.scan)]
+        self._seen, self._spawned = 0, frozenset[str]()
         self.action = np.zeros(len(self.actuators), np.float32)
         self._places = {name: r for name, body in bodies.items() if (r := body.region()) is not None}
         self._events: list[Event] = []
@@ -172,18 +180,19 @@ class Cell:
         """
         self._check_open()
         self.action = self._limited(action)
-        values = dict(zip((a.name for a in self.actuators), self.action.astype(float), strict=True))
-        physics = self.spec.physics
-        values, self._stuck = failing.commands(self._faults, values, self._stuck, self.time)
+        values, physics = dict(zip(self._names, self.action.tolist(), strict=True)), self.spec.physics
+        if self._failing:
+            values, self._stuck = failing.commands(self._failing, values, self._stuck, self.time)
         for name, body in self._bodies.items():
             self._states[name] = body.command(name, self.world, self._states[name], values, physics.tick)
         self._scan()
-        acting = [(name, body) for name, body in self._bodies.items() if type(body).advance is not Body.advance]
+        acting, world, states = [(name, self._bodies[name]) for name in self._acting], self.world, self._states
         for _ in range(physics.steps):
             for name, body in acting:
-                self._states[name], events = body.advance(name, self.world, self._states[name])
-                self._events += events
-            self.world.step()
+                states[name], events = body.advance(name, world, states[name])
+                if events:
+                    self._events += events
+            world.step()
             moment = None
             if self._steady or self._due <= self.world.steps:
                 moment = self._moment()
@@ -223,6 +232,7 @@ class Cell:
         """
         self._check_open()
         self._faults = failing.triggered(self._faults, fault, self.time)
+        self._failing = failing.coming(self._faults)
         self._sick = self._sickness()
         self._events.append(Event(self.time, "fault", fault, self.spec.faults[fault].of))
 
@@ -248,6 +258,7 @@ class Cell:
         self.world.restore(saved.world)
         for name, value in copy.deepcopy(dict(saved.kept)).items():
             setattr(self, name, value)
+        self._failing = failing.coming(self._faults)
         self.tags = Tags(self.world, self._bodies, self._states)
         for name, body in self._bodies.items():
             body.tune(name, self.world)
@@ -269,15 +280,11 @@ class Cell:
         """What happened since reset."""
         return tuple(self._events)
 
-    @property
-    def items(self) -> tuple[Item, ...]:
-        """All items of this episode, those to come included: truth."""
-        return tuple(i for name, body in self.spec.bodies.items() for i in body.items(self._states[name]))
-
     def snapshot(self) -> Snapshot:
         """The world as it is now, in the light of now."""
         self._check_open()
-        return replace(self.world.snapshot(), light=failing.light(self._faults, self._light, self.time))
+        lit = failing.light(self._failing, self._light, self.time) if self._failing else self._light
+        return self.world.snapshot(lit)
 
     def picture(self, camera: str) -> Frame:
         """The frame of one of the scene's cameras as it is now.
@@ -294,7 +301,7 @@ class Cell:
 
     def _moment(self) -> Moment:
         """What sensors may look at now, before the world's next step."""
-        cameras, faults = self._cameras, self._faults
+        cameras, faults = self._cameras, self._failing
         if faults:
             cameras = {name: failing.mount(faults, name, camera, self.time) for name, camera in cameras.items()}
         return Moment(self.world, cameras, self.snapshot, self._begin, self._cast)
@@ -303,7 +310,7 @@ class Cell:
         if self._view is None:
             self._view = renderers.open_view(self.spec.renderer)
         seen = self._view.begin(snapshot, camera.lens, camera.pose(snapshot))
-        return lambda: failing.frame(self._faults, name, seen(), snapshot.time)
+        return lambda: failing.frame(self._failing, name, seen(), snapshot.time)
 
     def _cast(self, snapshot: Snapshot, starts: np.ndarray, directions: np.ndarray) -> Hits:
         if self._caster is None:
@@ -316,24 +323,23 @@ class Cell:
 
     def _fail(self) -> None:
         """Tell which faults came and went since the last tick, and let them and written tags act on the bodies."""
-        if self._faults:
-            self._events += failing.events(self._faults, self._told, self.time)
-            self._told = self.time
+        if self._failing:
+            self._events += failing.events(self._failing, self._told, self.time)
         elif self._set == self._bodies:
             return
+        self._told = self.time
         for name, body in self._set.items():
-            now = failing.changed(self._faults, name, body, self.time)
+            now = failing.changed(self._failing, name, body, self.time)
             if now != self._bodies[name]:
                 self._bodies[name] = now
                 now.tune(name, self.world)
 
     def _scan(self) -> None:
         """Let controllers read all tags, then write theirs."""
-        controllers = [name for name, body in self._bodies.items() if type(body).scan is not Body.scan]
-        if not controllers:
+        if not self._controllers:
             return
-        before = dict(self.tags)
-        for name in controllers:
+        before = self.tags.now()
+        for name in self._controllers:
             body = self._bodies[name]
             self._states[name], writes, events = body.scan(name, self._states[name], before, self.time)
             self._events += events
@@ -343,23 +349,23 @@ class Cell:
     def _look(self, moment: Moment) -> Readings:
         """Show what the sensors gave, let the task tell the truth, and give the readings."""
         values, self._channels = show(self._channels, self.time)
-        spawned = frozenset(e.item for e in self._events if e.kind == "spawned")
-        hands = [(name, body) for name, body in self._bodies.items() if type(body).holds is not Body.holds]
-        held = {getattr(body, "of", name): body.holds(name, self.world) for name, body in hands}
         happened = tuple(self._events[self._seen :])
-        stage = Stage(self.world, moment.snapshot, self.items, self._places, spawned, held, self.tags, happened)
+        self._spawned |= {e.item for e in happened if e.kind == "spawned"}
+        held = {of: self._bodies[name].holds(name, self.world) for name, of in self._hands}
+        snapshot, tags = moment.snapshot, self.tags
+        stage = Stage(self.world, snapshot, self.items, self._places, self._spawned, held, tags, happened)
         truth, events, self._progress = self.task.observe(stage, self._progress)
         self._seen = len(self._events) + len(events)
         self._events += events
         values = {**values, **truth, **failing.truth(self._faults, self.time)}
-        values["link_pose"] = moment.snapshot.poses.astype(np.float32)
+        values["link_pose"] = snapshot.poses.astype(np.float32)
         self._contract.check(values)
         self.truth: Readings = {name: value for name, value in values.items() if name in self._truths}
         self.readings: Readings = {name: value for name, value in values.items() if name not in self._truths}
         return self.readings
 
     def _limited(self, action: Action) -> np.ndarray:
-        names = [a.name for a in self.actuators]
+        names = list(self._names)
         if isinstance(action, Mapping):
             for name in action:
                 if name not in names:
@@ -374,12 +380,16 @@ class Cell:
         if not np.isfinite(given).all():
             bad = [name for name, value in zip(names, given, strict=True) if not np.isfinite(value)]
             raise ActionError(f"action: {bad} came as {given[~np.isfinite(given)].tolist()}; wanted finite set-points")
-        low, high = ([getattr(a, side) for a in self.actuators] for side in ("low", "high"))
-        return np.clip(given, low, high).astype(np.float32)
+        return np.minimum(np.maximum(given, self._low), self._high).astype(np.float32)
 
     def _check_open(self) -> None:
         if not self._open:
             raise CellError(f"this cell of {self.spec.name!r} is closed; make a new one: Cell(spec)")
+
+
+def _has(body: Body, verb: Callable[..., Any]) -> bool:
+    """Whether a body has written a verb itself."""
+    return getattr(type(body), verb.__name__) is not verb
 
 
 def _links(snapshot: Snapshot) -> Variable:

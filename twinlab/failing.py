@@ -29,6 +29,11 @@ def courses(faults: Mapping[str, Fault], seed: int) -> Courses:
     return tuple(course(name, fault, seed, stream(seed, name)) for name, fault in faults.items())
 
 
+def coming(every: Courses) -> Courses:
+    """Those that happen in this episode; of the others nobody needs to be asked again."""
+    return tuple(c for c in every if c.start is not None)
+
+
 def triggered(every: Courses, name: str, time: float) -> Courses:
     """All faults, of which the one of a name begins at a time [s].
 

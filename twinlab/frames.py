@@ -6,6 +6,7 @@ z up; a camera's optical frame is x right, y down, z into the scene, as in OpenC
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numba
@@ -25,22 +26,23 @@ def pose(position: tuple[float, ...] | np.ndarray = (0, 0, 0), yaw: float = 0.0)
 
 def compose(parent: np.ndarray, child: np.ndarray) -> np.ndarray:
     """The child's pose in the parent's own frame: both (7,) or (..., 7), broadcast."""
+    if parent.ndim == child.ndim == 1:
+        x, y, z, *by = parent.tolist()
+        *at, e, f, g, h = child.tolist()
+        by, (a, b, c) = _unit(*by), at
+        u, v, w = _carried(by, a, b, c)
+        return np.array([x + u, y + v, z + w, *_product(by, _unit(e, f, g, h))])
     position = parent[..., :3] + _turned(_turn(parent), child[..., :3])
-    a, b, c, d = _parts(parent[..., 3:])
-    x, y, z, w = _parts(child[..., 3:])
-    turn = np.array(
-        [
-            d * x + a * w + b * z - c * y,
-            d * y - a * z + b * w + c * x,
-            d * z + a * y - b * x + c * w,
-            d * w - a * x - b * y - c * z,
-        ]
-    )
-    return np.concatenate([position, turn if turn.ndim == 1 else np.moveaxis(turn, 0, -1)], axis=-1)
+    turn = np.array(_product(_parts(parent[..., 3:]), _parts(child[..., 3:])))
+    return np.concatenate([position, np.moveaxis(turn, 0, -1)], axis=-1)
 
 
 def inverse(pose: np.ndarray) -> np.ndarray:
     """The pose that undoes this one, (7,) or (..., 7)."""
+    if pose.ndim == 1:
+        x, y, z, a, b, c, d = pose.tolist()
+        u, v, w = _carried(_unit(-a, -b, -c, d), x, y, z)
+        return np.array([-u, -v, -w, -a, -b, -c, d])
     back = pose[..., 3:] * _BACK
     undone = np.concatenate([np.zeros_like(pose[..., :3]), back], axis=-1)
     return np.concatenate([-_turned(_turn(undone), pose[..., :3]), back], axis=-1)
@@ -67,13 +69,13 @@ def matrix(pose: np.ndarray) -> np.ndarray:
 
 def yaw(pose: np.ndarray) -> float:
     """The heading of a pose: the angle of its x axis about z [rad], in (-pi, pi]."""
-    x = _turn(pose)[:, 0]
-    return float(np.arctan2(x[1], x[0]))
+    x, y, z, w = _unit(*pose[3:].tolist())
+    return math.atan2(2 * (x * y + z * w), 1 - 2 * (y * y + z * z))
 
 
 def axis(pose: np.ndarray, number: int) -> np.ndarray:
     """The direction (3,) of one of a pose's axes: 0 for x, 1 for y, 2 for z."""
-    return np.asarray(_turn(pose)[:, number])
+    return np.array(_axis(pose, number))
 
 
 def from_euler(position: tuple[float, ...] | np.ndarray, rpy: tuple[float, float, float]) -> np.ndarray:
@@ -96,18 +98,24 @@ def tool_pose(position: np.ndarray, turn: tuple[float, float, float], yaw: float
         turn: roll, pitch and yaw of the tool's frame [rad] when its yaw is 0; its z axis is the way that it looks.
         yaw: for a tool that looks down, its heading as `yaw` tells it.
     """
-    base = from_euler(position, turn)
-    half = -math.sin(yaw / 2) * axis(base, 2)
-    spin = np.array([0.0, 0, 0, *half, math.cos(yaw / 2)])
-    return np.concatenate([base[:3], compose(spin, base)[3:]])
+    base, _, _, (x, y, z) = _tool(turn)
+    half, whole = -math.sin(yaw / 2), math.cos(yaw / 2)
+    return np.array([*position, *_product((half * x, half * y, half * z, whole), base)])
 
 
 def tool_yaw(pose: np.ndarray, turn: tuple[float, float, float]) -> float:
     """The yaw [rad] that `tool_pose` was given for a pose, in (-pi, pi]."""
+    _, (a, b, c), (d, e, f), _ = _tool(turn)
+    x, y, z = _axis(pose, 0)
+    return math.atan2(x * d + y * e + z * f, x * a + y * b + z * c)
+
+
+@cache
+def _tool(turn: tuple[float, float, float]) -> tuple[tuple[float, ...], ...]:
+    """Of a tool whose yaw is 0: its quaternion, its x axis, the one to the left of it, and its z axis."""
     base = from_euler((0, 0, 0), turn)
-    forward, back = axis(base, 0), -axis(base, 2)
-    x = axis(pose, 0)
-    return float(np.arctan2(x @ np.cross(back, forward), x @ forward))
+    forward, ahead = axis(base, 0), axis(base, 2)
+    return tuple(tuple(one.tolist()) for one in (base[3:], forward, np.cross(-ahead, forward), ahead))
 
 
 def look_at(eye: tuple[float, ...], target: tuple[float, ...], up: tuple[float, ...] = (0, 0, 1)) -> np.ndarray:
@@ -187,16 +195,48 @@ class Region:
 
     def contains(self, point: np.ndarray) -> bool:
         """Whether a point (3,) [m] lies within it."""
-        return bool((np.asarray(self.low) <= point).all() and (point <= self.high).all())
+        x, y, z = point
+        (a, b, c), (d, e, f) = self.low, self.high
+        return bool(a <= x <= d and b <= y <= e and c <= z <= f)
+
+
+def _unit(x: float, y: float, z: float, w: float) -> tuple[float, float, float, float]:
+    """A quaternion at length 1; single poses go through plain numbers, which takes a third of the time of arrays."""
+    size = math.sqrt(x * x + y * y + z * z + w * w)
+    return x / size, y / size, z / size, w / size
 
 
 def _parts(quaternions: np.ndarray) -> Any:
-    """x, y, z, w of unit quaternions (..., 4): four floats of one, which is much faster, or four arrays of many."""
-    if quaternions.ndim == 1:
-        x, y, z, w = quaternions.tolist()
-        size = math.sqrt(x * x + y * y + z * z + w * w)
-        return x / size, y / size, z / size, w / size
+    """x, y, z, w of quaternions (..., 4) at length 1, an array each."""
     return np.moveaxis(quaternions / np.linalg.norm(quaternions, axis=-1, keepdims=True), -1, 0)
+
+
+def _product(one: Any, other: Any) -> tuple[Any, Any, Any, Any]:
+    """The quaternion that turns by the second, then by the first."""
+    (a, b, c, d), (x, y, z, w) = one, other
+    return (
+        d * x + a * w + b * z - c * y,
+        d * y - a * z + b * w + c * x,
+        d * z + a * y - b * x + c * w,
+        d * w - a * x - b * y - c * z,
+    )
+
+
+def _carried(turn: tuple[float, ...], x: float, y: float, z: float) -> tuple[float, float, float]:
+    """A vector after the rotation of a unit quaternion."""
+    a, b, c, d = turn
+    u, v, w = 2 * (b * z - c * y), 2 * (c * x - a * z), 2 * (a * y - b * x)
+    return x + d * u + b * w - c * v, y + d * v + c * u - a * w, z + d * w + a * v - b * u
+
+
+def _axis(pose: np.ndarray, number: int) -> tuple[float, float, float]:
+    """See `axis`."""
+    x, y, z, w = _unit(*pose[3:].tolist())
+    if number == 0:
+        return 1 - 2 * (y * y + z * z), 2 * (x * y + z * w), 2 * (x * z - y * w)
+    if number == 1:
+        return 2 * (x * y - z * w), 1 - 2 * (x * x + z * z), 2 * (y * z + x * w)
+    return 2 * (x * z + y * w), 2 * (y * z - x * w), 1 - 2 * (x * x + y * y)
 
 
 def _turn(pose: np.ndarray) -> np.ndarray:

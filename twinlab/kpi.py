@@ -128,6 +128,11 @@ def kpis(episode: xr.Dataset) -> Kpis:
     return reckoned(events, episode["busy"].values, tick, planned)
 
 
+def ends_of(events: Iterable[Event]) -> dict[str, str]:
+    """Item → how it ended: "correct", "wrong", "missed" or "dropped"; the last such event counts."""
+    return {event.item: _way(event) for event in events if event.kind in _ENDS}
+
+
 def kpis_of(episodes: Iterable[xr.Dataset]) -> xr.Dataset:
     """The KPIs of several episodes, in the form of `score.score`, so that `score.summary` gives their intervals.
 

@@ -11,7 +11,7 @@ from twinlab import rooms
 from twinlab.cell import Cell
 from twinlab.episodes import Policy, policy_name, record, split_of
 from twinlab.intervals import interval, text
-from twinlab.kpi import UNITS, kpis
+from twinlab.kpi import UNITS, ends_of, kpis
 from twinlab.scene import SceneSpec
 from twinlab.workers import spread
 
@@ -38,23 +38,34 @@ def score(
         progress: called with how many runs are done, of how many.
 
     Returns:
-        A dataset with dim `seed`, in the order of the seeds, and one variable a metric, see `kpi.Kpis`.
+        A dataset with dim `seed`, in the order of the seeds, and one variable a metric, see `kpi.Kpis`. Its attribute
+        `instruction` names the goals of all runs, with commas between. Where the task tells items apart (`Task.apart`),
+        `items_right` and `items_decided` (seed, value of that property) count them as well.
     """
     seeds, ticks = list(seeds), ticks or cell.spec.ticks
     rows: dict[int, dict[str, float]] = {}
+    goals: set[str] = set()
+    counts: dict[int, dict[str, tuple[int, int]]] = {}
     answers = spread(_run, [(cell.spec, policy, seed, ticks) for seed in seeds], workers)
-    for done, (seed, row) in enumerate(answers, 1):
-        rows[seed] = row
+    for done, (seed, row, goal, counted) in enumerate(answers, 1):
+        rows[seed], counts[seed] = row, counted
+        goals.add(goal)
         if progress is not None:
             progress(done, len(seeds))
     out = xr.Dataset(coords={"seed": ("seed", seeds, {"units": "1"})})
     for name, unit in UNITS.items():
         out[name] = ("seed", np.array([rows[s][name] for s in seeds], float), {"units": unit})
+    if apart := cell.spec.task.apart:
+        values = sorted({value for counted in counts.values() for value in counted})
+        told = np.array([[counts[s].get(value, (0, 0)) for value in values] for s in seeds], float)
+        out = out.assign_coords({apart: values})
+        for i, name in enumerate(("items_right", "items_decided")):
+            out[name] = (("seed", apart), told[:, :, i], {"units": "1"})
     return out.assign_attrs(
         scene=cell.spec.name,
         scene_digest=cell.spec.digest,
         policy=policy_name(policy),
-        instruction=cell.spec.task.instruction(),
+        instruction=",".join(sorted(goals)),
         ticks=ticks,
         split=",".join(sorted({split_of(s) for s in seeds})),
     )
@@ -94,6 +105,19 @@ def rows(found: xr.Dataset, metrics: Iterable[str] = SHOWN) -> list[dict[str, st
             row[name if unit == "1" else f"{name} [{unit}]"] = text(*one[name].values)
         out.append(row)
     return out
+
+
+def apart(scores: xr.Dataset) -> dict[str, str]:
+    """The share of items right with its 95 % interval, for each kind of item that the task tells apart."""
+    if "items_right" not in scores:
+        return {}
+    by = str(scores["items_right"].dims[1])
+    told = {}
+    for value in scores[by].values:
+        right, decided = (scores[name].sel({by: value}).values for name in ("items_right", "items_decided"))
+        share = np.divide(right, decided, out=np.full(len(right), np.nan), where=decided > 0)
+        told[str(value)] = f"{text(*_interval(share, decided, True))} ({int(decided.sum())})"
+    return told
 
 
 TRIALS = {
@@ -136,7 +160,16 @@ def _interval(values: np.ndarray, weights: np.ndarray, share: bool) -> tuple[flo
     return (mean, low, high)
 
 
-def _run(spec: SceneSpec, policy: Policy, seed: int, ticks: int) -> tuple[int, dict[str, float]]:
+def _run(
+    spec: SceneSpec, policy: Policy, seed: int, ticks: int
+) -> tuple[int, dict[str, float], str, dict[str, tuple[int, int]]]:
+    """A seed's KPIs, its goal in words, and how many items are right, of how many, by what the task tells apart."""
     pictures = [name for name, sensor in spec.sensors.items() if sensor.sees()]
     with Cell(spec, without=() if policy.sees_pictures else pictures) as cell:
-        return seed, asdict(kpis(record(cell, policy, ticks, seed, keep=("busy",))))
+        episode, ends = record(cell, policy, ticks, seed, keep=("busy",)), ends_of(cell.events)
+        kinds = {item.name: item.properties.get(spec.task.apart, "") for item in cell.items if spec.task.apart}
+    counted = {}
+    for kind in set(kinds.values()):
+        own = [ends[name] for name in kinds if name in ends and kinds[name] == kind]
+        counted[kind] = (own.count("correct"), len(own))
+    return seed, asdict(kpis(episode)), str(episode.attrs["instruction"]), counted

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -99,6 +100,22 @@ class Joints:
     torque: np.ndarray
 
 
+class Touch(NamedTuple):
+    """One contact of a body, without its direction.
+
+    Attributes:
+        link: the body's own touched link, such as "arm/panda_leftfinger".
+        other: name of the body that touches it.
+        force: normal force [N].
+        depth: penetration [m], positive inside.
+    """
+
+    link: str
+    other: str
+    force: float
+    depth: float
+
+
 @dataclass(frozen=True)
 class Contacts:
     """What touches one body.
@@ -134,6 +151,7 @@ class Snapshot:
         visuals: what is drawn; the same tuple object as long as no body came or went.
         joints: body → its joints, for bodies that have some.
         light: what lights it.
+        rows: link → its row in `poses`; found from `links` if not given.
     """
 
     time: float
@@ -143,6 +161,11 @@ class Snapshot:
     visuals: tuple[Visual, ...]
     joints: Mapping[str, Joints]
     light: Light = field(default_factory=Light)
+    rows: Mapping[str, int] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.rows:
+            object.__setattr__(self, "rows", {name: i for i, name in enumerate(self.links)})
 
     def pose(self, link: str) -> np.ndarray:
         """The pose (7,) of a link by its name.
@@ -150,6 +173,7 @@ class Snapshot:
         Raises:
             WorldError: there is no such link.
         """
-        if link not in self.links:
+        row = self.rows.get(link)
+        if row is None:
             raise WorldError(f"no link {link!r}; there are {list(self.links)}.{did_you_mean(link, self.links)}")
-        return self.poses[self.links.index(link)]
+        return self.poses[row]

@@ -1,6 +1,7 @@
 """Tags: the states and settings of a line's devices by name, as a controller (PLC) would see them."""
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 from pydantic import ValidationError
@@ -38,15 +39,30 @@ class Tags(Mapping[str, Value]):
             for key in (*settings_of(body), *body.tags(name, self._world, self._states[name])):
                 yield f"{name}.{key}"
 
+    def now(self) -> dict[str, Value]:
+        """All of them as they are now; each device is asked once."""
+        found: dict[str, Value] = {}
+        for name, body in self._bodies.items():
+            for key in settings_of(body):
+                found[f"{name}.{key}"] = getattr(body, key)
+            for key, value in body.tags(name, self._world, self._states[name]).items():
+                found[f"{name}.{key}"] = value
+        return found
+
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
 
 def settings_of(body: Body) -> tuple[str, ...]:
     """The fields of a body that are tags as well."""
+    return _settings(type(body))
+
+
+@cache
+def _settings(kind: type[Body]) -> tuple[str, ...]:
     return tuple(
         key
-        for key, field in type(body).model_fields.items()
+        for key, field in kind.model_fields.items()
         if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("tag")
     )
 

@@ -1,6 +1,7 @@
 """A robot arm whose tool follows Cartesian velocity set-points within limits that it enforces itself."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
@@ -74,6 +75,10 @@ class Zone(_Table):
 
     low: Vector = Field(description="its lowest corner [m]")
     high: Vector = Field(description="its highest corner [m]")
+
+    def contains(self, point: Sequence[float]) -> bool:
+        """Whether a point (3,) [m] lies within it."""
+        return all(low <= at <= high for low, at, high in zip(self.low, point, self.high, strict=True))
 
 
 class Mount(_Table):
@@ -167,16 +172,9 @@ class Arm(Body):
 
     def command(self, name: str, world: World, state: ArmState, values: Mapping[str, float], tick: float) -> ArmState:
         """Move the target by one tick of the set-point, as far as speed, reach and force allow."""
-        velocity = np.array([values[f"{name}.{axis}"] for axis in ("x", "y", "z", "yaw")])
-        speed = np.linalg.norm(velocity[:3])
-        velocity[:3] *= min(1.0, self.speed / max(float(speed), 1e-9))
-        change = velocity[:3] - state.velocity[:3]
-        change *= min(1.0, self.acceleration * tick / max(float(np.linalg.norm(change)), 1e-9))
-        velocity[:3] = state.velocity[:3] + change
-        at, joints = world.pose(state.tool), world.joints(name)
-        own = [joints.names.index(joint) for joint in state.joints]
-        over = self._exceeded(world, state, at[:3], joints.velocity[own], tick)
-        base = state.target
+        velocity = self._velocity(name, state, values, tick)
+        at, motion = world.pose(state.tool), world.motion(name, state.joints)
+        over, base = self._exceeded(world, state, at, motion, tick), state.target
         if over:  # hold where the tool really is; only back, the way that it does not look, is free
             base = np.array([*at[:3], state.target[3]])
             velocity = np.array([*self._back(velocity[:3], at), 0.0])
@@ -184,20 +182,32 @@ class Arm(Body):
         if self.compliance.stiffness:
             target = self.compliance.leashed(target, np.array([*at[:3], frames.tool_yaw(at, self.turn)]))
             law = self.compliance.law(*world.dynamics(state.tool))
-        target[:3] = np.clip(target[:3], self.low, self.high)
+        *at_most, yaw = target.tolist()
+        target = np.array([*map(min, map(max, at_most, self.low), self.high), yaw])
         goal = self._solve(world, state.tool, target, state.goal, state.rest)
-        way = goal - state.goal
-        share = min(1.0, self.joint_speed * tick / max(np.abs(way).max(), 1e-9))
-        way *= share
-        target = state.target + share * (target - state.target)  # what the joints could not follow is not owed
+        start, ends = state.goal.tolist(), goal.tolist()
+        farthest = max(abs(e - s) for e, s in zip(ends, start, strict=True))
+        if farthest > self.joint_speed * tick:  # what the joints could not follow is not owed
+            share = self.joint_speed * tick / farthest
+            goal = state.goal + share * (goal - state.goal)
+            target, ends = state.target + share * (target - state.target), goal.tolist()
+        way = [e - s for e, s in zip(ends, start, strict=True)]
         velocity, steps = (target - state.target) / tick, round(tick / world.timestep)
-        start = tuple(state.goal.tolist())
         if law is None:  # at the tick's end each joint shall be at its goal, wherever it is now
-            world.lead(name, state.joints, ((state.goal + way - joints.position[own]) / tick).tolist(), state.torque)
+            world.lead(name, state.joints, [(e - m[0]) / tick for e, m in zip(ends, motion, strict=True)], state.torque)
         return state._replace(
-            at=at[:3], target=target, velocity=velocity, goal=state.goal + way, start=start, way=tuple(way.tolist()),
+            at=at[:3], target=target, velocity=velocity, goal=goal, start=tuple(start), way=tuple(way),
             steps=steps, done=0, over=over, law=law,
         )  # fmt: skip
+
+    def _velocity(self, name: str, state: ArmState, values: Mapping[str, float], tick: float) -> np.ndarray:
+        """The set-points x, y, z, yaw (4,) as far as the tool's highest speed and acceleration allow."""
+        x, y, z, yaw = (values[f"{name}.{axis}"] for axis in ("x", "y", "z", "yaw"))
+        share = min(1.0, self.speed / max(math.sqrt(x * x + y * y + z * z), 1e-9))
+        u, v, w, _ = state.velocity.tolist()
+        x, y, z = share * x - u, share * y - v, share * z - w
+        share = min(1.0, self.acceleration * tick / max(math.sqrt(x * x + y * y + z * z), 1e-9))
+        return np.array([u + share * x, v + share * y, w + share * z, yaw])
 
     def advance(self, name: str, world: World, state: ArmState) -> tuple[ArmState, tuple[Event, ...]]:
         """Tell what begins and ends; give way where the tool is compliant. Stiff joints were led for the whole tick."""
@@ -218,16 +228,19 @@ class Arm(Body):
         x, y, z = world.pose(state.tool)[:3].tolist()
         return {"x": x, "y": y, "z": z, "stopped": state.over}
 
-    def _exceeded(self, world: World, state: ArmState, at: np.ndarray, speeds: np.ndarray, tick: float) -> str:
+    def _exceeded(
+        self, world: World, state: ArmState, at: np.ndarray, motion: Sequence[tuple[float, float]], tick: float
+    ) -> str:
         """Which limit is exceeded now, "" for none; a stop by force ends only when the load is clearly gone."""
         limit = self.force / 2 if state.over == "force" else self.force
-        if np.linalg.norm(world.reaction(state.wrist)[:3]) > limit:
+        if world.strained(state.wrist) > limit:
             return "force"
-        if any((at >= zone.low).all() and (at <= zone.high).all() for zone in self.keep_out):
+        tool = at[:3].tolist()
+        if any(zone.contains(tool) for zone in self.keep_out):
             return "keep_out"
-        if np.linalg.norm(at - state.at) > _BEYOND * self.speed * tick:
+        if math.dist(tool, state.at) > _BEYOND * self.speed * tick:
             return "speed"
-        return "joint" if np.abs(speeds).max() > _BEYOND * self.joint_speed else ""
+        return "joint" if max(abs(speed) for _, speed in motion) > _BEYOND * self.joint_speed else ""
 
     def _back(self, velocity: np.ndarray, at: np.ndarray) -> np.ndarray:
         """The part of a velocity (3,) that leads the tool away from where it looks."""
@@ -247,11 +260,12 @@ class Arm(Body):
 def _give_way(name: str, world: World, state: ArmState, law: Law) -> None:
     """Pull the joints as springs and dampers do towards the line from the last tick's goal to this one's."""
     share = min(1.0, state.done / state.steps)
-    positions, way = np.array(state.start) + share * np.array(state.way), np.array(state.way)
-    speeds = way / (state.steps * world.timestep) if share < 1 else np.zeros(len(way))
-    joints = world.joints(name)
-    numbers = [joints.names.index(joint) for joint in state.joints]
-    torques = law.torques(positions - joints.position[numbers], speeds - joints.velocity[numbers])
-    torques += world.bias(name, joints)[numbers]
-    most = np.array(state.torque)
-    world.push(name, state.joints, np.clip(torques, -most, most).tolist())
+    rate = 1 / (state.steps * world.timestep) if share < 1 else 0.0
+    off, slow = [], []
+    for (at, speed), start, way in zip(world.motion(name, state.joints), state.start, state.way, strict=True):
+        off.append(start + share * way - at)
+        slow.append(rate * way - speed)
+    torques = law.torques(np.array(off), np.array(slow)) + world.bias(name, state.joints)
+    world.push(
+        name, state.joints, [min(max(t, -most), most) for t, most in zip(torques.tolist(), state.torque, strict=True)]
+    )

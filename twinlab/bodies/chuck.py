@@ -145,4 +145,4 @@ class Chuck(Body):
 
     def _part(self, name: str, world: World) -> str:
         """What touches face or jaws and can be moved."""
-        return next((other for other in world.contacts(name).others if world.loose(other)), "")
+        return next((other for other in (t.other for t in world.touches(name)) if world.loose(other)), "")

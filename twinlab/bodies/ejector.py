@@ -91,6 +91,9 @@ class Ejector(Body):
 
     def advance(self, name: str, world: World, state: Progress) -> tuple[Progress, tuple[Event, ...]]:
         """Lead the pusher out and, from the end of its stroke, back again."""
+        if not state.out and not state.reach:
+            world.drive(name, ["pusher"], [0.0], [self.force], [0.0], _GAIN)
+            return state, ()
         speed = min(self.speed, (_CREEP**2 + 2 * self.acceleration * state.reach) ** 0.5) if state.out else -self.speed
         reach = min(self.stroke, max(0.0, state.reach + speed * world.timestep))
         speed = (reach - state.reach) / world.timestep

@@ -1,5 +1,6 @@
 """A pressure gauge behind a valve: a dial whose needle a spring and the pressure turn."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Self
@@ -15,6 +16,7 @@ from twinlab.world import Link, World
 
 _SWEEP = 1.5 * np.pi  # of the scale, symmetrical about straight up, as EN 837-1 has it [rad]
 _NEEDLE = "needle"
+_SLOW = 1e-4  # speed below which the needle stands [rad/s]
 _TORQUE = 0.5  # of the movement that turns the needle [N m]
 _MARKS = 9  # of the scale, both ends included
 _INK: Vector = (0.08, 0.08, 0.1)
@@ -71,12 +73,13 @@ class Gauge(Body):
         world.set_joints(name, {_NEEDLE: self.turned(value)})
         return Pointed(value, value)
 
-    def advance(self, name: str, world: World, state: Pointed) -> tuple[Pointed, tuple[Event, ...]]:
-        """Let the movement turn the needle."""
-        share = 1 - np.exp(-world.timestep / self.lag)
-        value = state.value + float(share) * (state.pressure - state.value)
-        world.drive(name, (_NEEDLE,), [self.turned(value)], [_TORQUE])
-        return replace(state, value=value), ()
+    def command(self, name: str, world: World, state: Pointed, values: Mapping[str, float], tick: float) -> Pointed:
+        """Let the movement turn the needle evenly to what it shows at the end of the tick."""
+        value = state.pressure + (state.value - state.pressure) * math.exp(-tick / self.lag)
+        ((angle, _),) = world.motion(name, (_NEEDLE,))
+        speed = (self.turned(value) - angle) / tick
+        world.lead(name, (_NEEDLE,), [speed if abs(speed) > _SLOW else 0.0], (_TORQUE,))
+        return state if value == state.value else replace(state, value=value)
 
     def needs(self) -> tuple[str, ...]:
         """Its valve."""

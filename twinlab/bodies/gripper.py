@@ -1,8 +1,8 @@
 """A parallel gripper on an arm: it holds by friction alone."""
 
+import math
 from collections.abc import Mapping
 
-import numpy as np
 from pydantic import Field
 
 from twinlab.bodies import Actuator, Body
@@ -57,7 +57,8 @@ class Gripper(Body):
         """
         width = self.width(world)
         lead = 0.02  # enough for the motor to press with its full force [m]
-        opening = float(np.clip(state + values[name] * tick, max(0.0, width - lead), min(self.stroke, width + lead)))
+        opening = max(state + values[name] * tick, 0.0, width - lead)
+        opening = min(opening, self.stroke, width + lead)
         world.drive(self.of, self.joints, [opening / 2] * 2, [self.force] * 2)
         return opening
 
@@ -68,23 +69,20 @@ class Gripper(Body):
         """
         if not self.coupling:
             return state, ()
-        joints = world.joints(self.of)
-        own = [joints.names.index(joint) for joint in self.joints]
-        apart, faster = (float(np.subtract(*a[own])) / 2 for a in (joints.position, joints.velocity))
-        pull = self.coupling * apart + 2 * np.sqrt(self.coupling * _MASS) * faster
-        shift = float(np.clip(pull, -self.force, self.force))
+        (left, faster), (right, slower) = world.motion(self.of, self.joints)
+        damping = 2 * math.sqrt(self.coupling * _MASS)
+        pull = (self.coupling * (left - right) + damping * (faster - slower)) / 2
+        shift = min(max(pull, -self.force), self.force)
         world.drive(self.of, self.joints, [state / 2] * 2, [self.force + shift, self.force - shift])
         return state, ()
 
     def holds(self, name: str, world: World) -> tuple[str, ...]:
         """The bodies that both fingers touch."""
-        contacts = world.contacts(self.of)
-        pairs = set(zip(contacts.links, contacts.others, strict=True))
-        fingers = [f"{self.of}/{finger}" for finger in self.fingers]
-        others = dict.fromkeys(other for link, other in pairs if link == fingers[0])
-        return tuple(other for other in others if all((finger, other) in pairs for finger in fingers))
+        left, right = (f"{self.of}/{finger}" for finger in self.fingers)
+        touches = world.touches(self.of)
+        others = dict.fromkeys(touch.other for touch in touches if touch.link == left)
+        return tuple(other for other in others if any(t.link == right and t.other == other for t in touches))
 
     def width(self, world: World) -> float:
         """The opening between the fingers [m]."""
-        joints = world.joints(self.of)
-        return float(sum(joints.position[joints.names.index(j)] for j in self.joints))
+        return sum(position for position, _ in world.motion(self.of, self.joints))

@@ -1,7 +1,8 @@
 """A socket: a block with a square hole for a peg, on a fixture that measures how hard it is pressed."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -14,6 +15,7 @@ from twinlab.frames import Region
 from twinlab.snapshot import Piece
 from twinlab.world import World
 
+_QUIET = 1e-3  # force below which the filter counts as empty [N]
 _FLOOR = 0.004  # least thickness of the block under the hole [m]
 
 
@@ -27,7 +29,7 @@ class Load:
         deepest: the deepest penetration of any contact since reset [m].
     """
 
-    force: np.ndarray = field(default_factory=lambda: np.zeros(3))
+    force: tuple[float, float, float] = (0.0, 0.0, 0.0)
     peak: float = 0.0
     deepest: float = 0.0
 
@@ -83,14 +85,14 @@ class Socket(Body):
 
     def advance(self, name: str, world: World, state: Load) -> tuple[Load, tuple[Event, ...]]:
         """Filter what the last physics step found."""
-        touched = world.contacts(name)
-        if not touched.others and not state.force.any():
+        pressed, deepest = world.net(name)
+        if not deepest and not any(pressed) and not any(state.force):
             return state, ()
-        force = -(touched.force[:, None] * touched.normals + touched.friction).sum(axis=0)
-        force = state.force + (1 - np.exp(-2 * np.pi * self.bandwidth * world.timestep)) * (force - state.force)
-        force[np.abs(force) < 1e-3] = 0.0
-        deepest = max(state.deepest, *touched.depth.tolist(), 0.0)
-        return replace(state, force=force, peak=max(state.peak, float(np.linalg.norm(force))), deepest=deepest), ()
+        share = 1 - math.exp(-math.tau * self.bandwidth * world.timestep)
+        x, y, z = (f + share * (p - f) for f, p in zip(state.force, pressed, strict=True))
+        size = math.sqrt(x * x + y * y + z * z)
+        force = (x, y, z) if size > _QUIET else (0.0, 0.0, 0.0)
+        return Load(force, max(state.peak, size), max(state.deepest, deepest)), ()
 
     def region(self) -> Region:
         """The space of the hole; its highest z is the block's face, its lowest the hole's bottom."""
@@ -101,7 +103,7 @@ class Socket(Body):
     def tags(self, name: str, world: World, state: Load) -> Mapping[str, Value]:
         """How hard it is pressed now, and how hard it was pressed at most [N]."""
         return {
-            "force": float(np.linalg.norm(state.force)),
+            "force": math.hypot(*state.force),
             "peak": state.peak,
             "penetration": state.deepest,
         }

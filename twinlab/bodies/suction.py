@@ -1,5 +1,6 @@
 """A suction cup on an arm: it holds what its lip lies on all around, until the load breaks its seal."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -108,21 +109,25 @@ class Suction(Body):
 
     def load(self, world: World) -> float:
         """The share of what it can hold that hung on it in the last step [1]; below 0 where it is pressed on."""
-        fx, fy, pull, tx, ty, twist = world.burden(self._mouth())
+        fx, fy, pull, tx, ty, twist = world.burden(self._mouth()).tolist()
         radius = self.diameter / 2
-        shear = np.hypot(fx, fy) + abs(twist) / radius
-        return float((pull + shear / self.friction + np.hypot(tx, ty) / radius) / self.force)
+        shear = math.hypot(fx, fy) + abs(twist) / radius
+        return (pull + shear / self.friction + math.hypot(tx, ty) / radius) / self.force
 
     def _mouth(self) -> str:
         return f"{self.of}/{self.link}"
 
     def _faced(self, world: World) -> str:
         """The loose body that lies before the mouth wherever the lip is, "" for none."""
+        if not world.nearby(self._mouth(), self.diameter + _ABOVE):
+            return ""
         angle = 2 * np.pi * np.arange(_RAYS) / _RAYS
         radius, slope = self.diameter / 2 + _BESIDE, self.diameter * np.tan(self.tilt)
         lip = np.column_stack([radius * np.cos(angle), radius * np.sin(angle), np.full(_RAYS, -_ABOVE)])
         length = _ABOVE + self.reach + slope
-        mouth = world.pose(self._mouth())
+        mouth, middle = world.pose(self._mouth()), np.array([[0, 0, -_ABOVE], [0, 0, length - _ABOVE]])
+        if not world.hits(*frames.apply(mouth, middle)[:, None])[1][0]:
+            return ""
         shares, met = world.hits(frames.apply(mouth, lip), frames.apply(mouth, lip + np.array([0, 0, length])))
         level = np.ptp(shares) * length < slope and shares.min() * length < _ABOVE + self.reach
         return met[0] if level and set(met) == {met[0]} and met[0] and world.loose(met[0]) else ""

@@ -1,8 +1,9 @@
 """A valve with a T-handle on a spindle: friction holds it where it is let go, stops end its travel."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Self
+from functools import cache
+from typing import NamedTuple, Self
 
 import numpy as np
 from pydantic import Field
@@ -18,12 +19,12 @@ HANDLE = "handle"  # the link that is turned
 _TIP: Vector = (0.95, 0.95, 0.92)  # the painted end of the handle, which tells one half turn from the other
 _STEEL: Vector = (0.62, 0.64, 0.67)
 _YIELD = 0.002  # how far the packing gives way before it slides [rad]
+_NEAR = 0.05  # farther than any robot moves in a tick [m]
 _QUIET = 1e-4  # torque below which the filter counts as empty [N m]
 
 
-@dataclass(frozen=True)
-class Turned:
-    """How a valve stands.
+class Turned(NamedTuple):
+    """How a valve stands; a tuple, because each physics step makes a changed copy.
 
     Attributes:
         item: the valve as what the line handles.
@@ -31,6 +32,7 @@ class Turned:
         stuck: where the packing holds it, within what it gives way [rad].
         torque: that what touches its handle gives it about the spindle, opening it, after the sensor's filter [N m].
         peak: the largest magnitude of it since reset [N m].
+        near: whether something that moves can get to it within this tick.
     """
 
     item: Item
@@ -38,6 +40,7 @@ class Turned:
     stuck: float
     torque: float = 0.0
     peak: float = 0.0
+    near: bool = False
 
 
 class Valve(Body):
@@ -87,19 +90,20 @@ class Valve(Body):
 
     def command(self, name: str, world: World, state: Turned, values: Mapping[str, float], tick: float) -> Turned:
         """Let the packing hold on; told anew each tick, as a reset or a fault may have changed it."""
-        return self._held(name, world, state)
+        angle, stuck = self._held(name, world, state)
+        near = world.nearby(f"{name}/{HANDLE}", self.handle[0] / 2 + _NEAR)
+        return state._replace(angle=angle, stuck=stuck, near=near)
 
     def advance(self, name: str, world: World, state: Turned) -> tuple[Turned, tuple[Event, ...]]:
         """Follow spindle and torque while something touches the handle; the valve is there from the first moment."""
         events = () if world.steps else (Event(world.time, "spawned", name),)
-        contacts = world.contacts(name)
-        if not contacts.others and not state.torque:
+        if not state.torque and (not state.near or not world.touches(name)):
             return state, events
-        torque = self._torque(name, contacts)
-        torque = state.torque + (1 - np.exp(-2 * np.pi * self.bandwidth * world.timestep)) * (torque - state.torque)
-        torque = 0.0 if abs(torque) < _QUIET else float(torque)
-        state = self._held(name, world, state)
-        return replace(state, torque=torque, peak=max(state.peak, abs(torque))), events
+        torque = self._torque(name, world.contacts(name))
+        torque = state.torque + (1 - math.exp(-math.tau * self.bandwidth * world.timestep)) * (torque - state.torque)
+        torque = 0.0 if abs(torque) < _QUIET else torque
+        angle, stuck = self._held(name, world, state)
+        return Turned(state.item, angle, stuck, torque, max(state.peak, abs(torque)), state.near), events
 
     def items(self, state: Turned) -> tuple[Item, ...]:
         """The valve itself: it is what is handled."""
@@ -107,8 +111,8 @@ class Valve(Body):
 
     def region(self) -> Region:
         """The space that the handle sweeps, and as much again around it."""
-        middle, reach = self._middle(), self.handle[0]
-        return Region(tuple((middle - reach).tolist()), tuple((middle + reach).tolist()))
+        (_, (x, y, z)), reach = _spindle(self.position, self.facing, self.stem), self.handle[0]
+        return Region((x - reach, y - reach, z - reach), (x + reach, y + reach, z + reach))
 
     def tags(self, name: str, world: World, state: Turned) -> Mapping[str, Value]:
         """Angle [rad] and opening [1] of the spindle, torque on the handle now and at most [N m]."""
@@ -119,29 +123,30 @@ class Valve(Body):
         """The valve as the one item that it brings."""
         return (self._item(name),)
 
-    def _held(self, name: str, world: World, state: Turned) -> Turned:
-        """The spindle as it is now, held where it is stuck."""
-        angle = float(world.joints(name).position[0])
+    def _held(self, name: str, world: World, state: Turned) -> tuple[float, float]:
+        """Where the spindle is now, and where it is stuck; it is held there."""
+        ((angle, _),) = world.motion(name, (HANDLE,))
         stuck = min(max(state.stuck, angle - _YIELD), angle + _YIELD)
         world.drive(name, (HANDLE,), [stuck], [self.drag])
-        return replace(state, angle=angle, stuck=stuck)
+        return angle, stuck
 
     def _item(self, name: str) -> Item:
         return Item(name, 0.0, tuple(self._home().tolist()), {"valve": name}, "", self.stem, np.pi)
 
     def _home(self) -> np.ndarray:
         """The housing's frame: z along the spindle, out of the pipe; x down."""
-        return frames.from_euler(self.position, (0, np.pi / 2, self.facing))
-
-    def _middle(self) -> np.ndarray:
-        return frames.apply(self._home(), np.array([[0, 0, self.stem]]))[0]
+        return _housed(self.position, self.facing)
 
     def _torque(self, name: str, contacts: Contacts) -> float:
         """The moment about the spindle of what touches the handle [N m], positive where it opens the valve."""
-        own = np.array([link == f"{name}/{HANDLE}" for link in contacts.links], bool)
-        force = (contacts.force[:, None] * contacts.normals + contacts.friction)[own]
-        moments = np.cross(contacts.points[own] - self._middle(), force)
-        return float(moments.sum(axis=0) @ frames.axis(self._home(), 2))
+        own, (axis, middle) = f"{name}/{HANDLE}", _spindle(self.position, self.facing, self.stem)
+        forces = (contacts.force[:, None] * contacts.normals + contacts.friction).tolist()
+        total = 0.0
+        for link, point, force in zip(contacts.links, contacts.points.tolist(), forces, strict=True):
+            if link == own:
+                (x, y, z), (u, v, w) = (p - m for p, m in zip(point, middle, strict=True)), force
+                total += axis[0] * (y * w - z * v) + axis[1] * (z * u - x * w) + axis[2] * (x * v - y * u)
+        return total
 
     def _housing(self) -> list[Piece]:
         """A bonnet that carries the spindle, on a piece of pipe with two flanges; the pipe runs along y."""
@@ -166,3 +171,15 @@ class Valve(Body):
             Piece(cap, frames.pose((0.36 * long, 0, 0)), _TIP),
             Piece(nut, frames.IDENTITY, _STEEL, 0.3),
         )
+
+
+def _housed(position: Vector, facing: float) -> np.ndarray:
+    return frames.from_euler(position, (0, np.pi / 2, facing))
+
+
+@cache
+def _spindle(position: Vector, facing: float, stem: float) -> tuple[Vector, Vector]:
+    """Where a spindle points to (3,), and where the middle of its handle is (3,) [m]."""
+    home = _housed(position, facing)
+    (a, b, c), (x, y, z) = frames.axis(home, 2).tolist(), frames.apply(home, np.array([[0, 0, stem]]))[0].tolist()
+    return (a, b, c), (x, y, z)

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -78,8 +78,8 @@ class Stage:
     @cached_property
     def poses(self) -> dict[str, np.ndarray]:
         """Item → its pose (7,)."""
-        first = {name: i for i, name in enumerate(self.snapshot.links)}
-        return {item.name: self.snapshot.poses[first[item.name]] for item in self.items}
+        poses, rows = self.snapshot.poses, self.snapshot.rows
+        return {item.name: poses[rows[item.name]] for item in self.items}
 
     def in_hand(self) -> frozenset[str]:
         """All bodies that some hand holds."""
@@ -87,9 +87,14 @@ class Stage:
 
 
 class Task(BaseModel, ABC):
-    """A kind of goal: its fields come from the scene, its state goes in and comes out."""
+    """A kind of goal: its fields come from the scene, its state goes in and comes out.
+
+    Attributes:
+        apart: the property of items by whose values success is told apart as well, "" for none.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    apart: ClassVar[str] = ""
 
     def drawn(self, rng: np.random.Generator) -> Self:
         """The goal of one episode: the same task with what differs between seeds decided."""

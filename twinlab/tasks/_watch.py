@@ -1,31 +1,32 @@
 """What tasks watch for: whether a robot runs into a fixture, whether an item sinks into one, whether it lies still."""
 
-from collections.abc import Collection, Mapping
+import math
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from twinlab.snapshot import Contacts
+from twinlab.snapshot import Touch
 from twinlab.tasks import Stage
 
 DEPTH = 0.001  # penetration from which a contact is a collision [m]
 REST = 0.002  # an item that moved less than this since the last tick lies still [m]
 
 
-def hits(contacts: Contacts, fixtures: Collection[str], force: float, depth: float = DEPTH) -> tuple[str, ...]:
+def hits(touches: Sequence[Touch], fixtures: Collection[str], force: float, depth: float = DEPTH) -> tuple[str, ...]:
     """The fixtures that a body runs into: touched harder than a force [N], or deeper than a depth [m].
 
     Args:
-        contacts: of the body, such as an arm, from `World.contacts`.
+        touches: of the body, such as an arm, from `World.touches`.
         fixtures: bodies that stand there.
         force: sum of the normal forces on one fixture that is still gentle [N].
         depth: penetration that is still rounding [m].
     """
     load: dict[str, float] = {}
     found = []
-    for other, push, deep in zip(contacts.others, contacts.force, contacts.depth, strict=True):
+    for _, other, push, deep in touches:
         if other not in fixtures:
             continue
-        load[other] = load.get(other, 0.0) + float(push)
+        load[other] = load.get(other, 0.0) + push
         if deep > depth or load[other] > force:
             found.append(other)
     return tuple(dict.fromkeys(found))
@@ -33,7 +34,7 @@ def hits(contacts: Contacts, fixtures: Collection[str], force: float, depth: flo
 
 def still(stage: Stage, item: str, last: Mapping[str, np.ndarray], rest: float = REST) -> bool:
     """Whether an item moved less than `rest` [m] since the last tick, in which it was at `last[item]` (3,)."""
-    return item in last and bool(np.linalg.norm(stage.poses[item][:3] - last[item]) < rest)
+    return item in last and math.dist(stage.poses[item][:3], last[item]) < rest
 
 
 def positions(stage: Stage) -> dict[str, np.ndarray]:

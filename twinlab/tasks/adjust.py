@@ -1,6 +1,7 @@
 """Turn valves until the gauges behind them show what is asked for, gently."""
 
-from collections.abc import Collection, Mapping
+import math
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -12,7 +13,7 @@ from twinlab.errors import SceneError, did_you_mean
 from twinlab.events import Event, Item
 from twinlab.language import Meaning
 from twinlab.readings import Kind, Readings, Role, Variable
-from twinlab.snapshot import Contacts
+from twinlab.snapshot import Touch
 from twinlab.tasks import Order, Stage, Step, Task, order_variables, ordered
 from twinlab.tasks._watch import DEPTH, REST, hits
 
@@ -177,13 +178,15 @@ class Adjust(Task):
     def observe(self, stage: Stage, state: Progress | None) -> tuple[Readings, tuple[Event, ...], Progress]:
         """Follow hand, handles and gauges; see the class's text for what counts."""
         state = state or Progress()
-        contacts = stage.world.contacts(self.arm)
-        found = {name: self._found(stage, name, contacts) for name in self.valves}
-        events, state = self._happened(stage, contacts, found, state)
+        touches = stage.world.touches(self.arm)
+        touched = {touch.other for touch in touches}
+        found = {name: self._found(stage, name, name in touched) for name in self.valves}
+        events, state = self._happened(stage, touches, found, state)
         tool = stage.snapshot.pose(self.tool)
         target = self._target(state)
-        order = self._order(tool, target, found, state)
-        moved = state.tool is not None and bool(np.linalg.norm(tool[:3] - state.tool) > REST)
+        stopped = bool(stage.tags.get(f"{self.arm}.stopped"))
+        order = self._order(tool, target, found, state, stopped)
+        moved = state.tool is not None and math.dist(tool[:3], state.tool) > REST
         truth = self._truth(stage, target, found, state)
         truth["contact"] = np.array(any(one.touched for one in found.values()))
         truth["busy"] = np.array(bool(target) and (moved or found[target].held))
@@ -192,7 +195,7 @@ class Adjust(Task):
         shown = {name: one.shown for name, one in found.items()}
         return truth, tuple(events), replace(state, shown=shown, tool=tool[:3])
 
-    def _found(self, stage: Stage, name: str, contacts: Contacts) -> Found:
+    def _found(self, stage: Stage, name: str, touched: bool) -> Found:
         number = self.valves.index(name)
         gauge, setpoint, tags = self.gauges[number], self.setpoints[number], stage.tags
         if f"{gauge}.supply" not in tags:
@@ -203,18 +206,18 @@ class Adjust(Task):
         travel = float(high[0] - low[0])
         return Found(
             angle, torque, peak, shown, travel * min(1.0, setpoint / supply), travel * self.tolerance / supply,
-            stage.snapshot.pose(f"{name}/{self.handle}"), name in stage.held.get(self.arm, ()), name in contacts.others,
+            stage.snapshot.pose(f"{name}/{self.handle}"), name in stage.held.get(self.arm, ()), touched,
         )  # fmt: skip
 
     def _happened(
-        self, stage: Stage, contacts: Contacts, found: Mapping[str, Found], state: Progress
+        self, stage: Stage, touches: Sequence[Touch], found: Mapping[str, Found], state: Progress
     ) -> tuple[list[Event], Progress]:
         """What happened since the last tick, and which valves it decides."""
         now, events = stage.snapshot.time, []
         gripped = {name for name, one in found.items() if one.held} - state.touched
         events += [Event(now, "picked", name) for name in self.valves if name in gripped]
         state = replace(state, touched=state.touched | gripped)
-        hit = self._hit(contacts)
+        hit = self._hit(touches)
         spoilt = self._target(state) if hit - state.hit else ""
         events += [Event(now, "collided", self.arm, other) for other in sorted(hit - state.hit)]
         ends: dict[str, str] = {}
@@ -245,30 +248,30 @@ class Adjust(Task):
             return "right" if off <= self.tolerance else "wrong"
         return "wrong" if any(two.held for other, two in found.items() if other != name) else ""
 
-    def _hit(self, contacts: Contacts) -> frozenset[str]:
+    def _hit(self, touches: Sequence[Touch]) -> frozenset[str]:
         """The fixtures, and valves beside their handles' grips, that the robot runs into."""
-        on_valve = np.array([other in self.valves for other in contacts.others], bool)
-        finger = np.array([link in self.fingers for link in contacts.links], bool)
-        keep = ~(on_valve & finger)
-        kept = Contacts(
-            tuple(np.array(contacts.links)[keep]), tuple(np.array(contacts.others)[keep]),
-            *(values[keep] for values in (
-                contacts.force, contacts.depth, contacts.points, contacts.normals, contacts.friction
-            )),
-        )  # fmt: skip
-        return frozenset(hits(kept, (*self.fixtures, *self.valves), self.bump, DEPTH))
+        free = [t for t in touches if not (t.other in self.valves and t.link in self.fingers)]
+        return frozenset(hits(free, (*self.fixtures, *self.valves), self.bump, DEPTH))
 
     def _target(self, state: Progress) -> str:
         return next((name for name in self.valves if name not in state.decided), "")
 
-    def _order(self, tool: np.ndarray, target: str, found: Mapping[str, Found], state: Progress) -> Order | None:
-        """Let go of what is done with; else grip the target, or turn it if it is held and the wrist can go on."""
+    def _order(
+        self, tool: np.ndarray, target: str, found: Mapping[str, Found], state: Progress, stopped: bool
+    ) -> Order | None:
+        """Let go of what is done with; else grip the target, or turn it if it is held and the wrist can go on.
+
+        A stopped arm lets go of the handle that it is at: a grip under tension would keep it stopped for ever.
+        """
         for name, one in found.items():
-            if one.held and name != target:
+            if one.held and (stopped or name != target):
                 return Order(_LET_GO, one.handle[:3])
+        if stopped or not target:
+            near = min(found.values(), key=lambda one: math.dist(one.handle[:3], tool[:3]))
+            if math.dist(near.handle[:3], tool[:3]) < _CLEAR:
+                return Order(_LET_GO, near.handle[:3])
         if not target:
-            near = min(found.values(), key=lambda one: float(np.linalg.norm(one.handle[:3] - tool[:3])))
-            return Order(_LET_GO, near.handle[:3]) if np.linalg.norm(near.handle[:3] - tool[:3]) < _CLEAR else None
+            return None
         one = found[target]
         if target in state.touched and abs(one.left) < (_HELD if one.held else _LOOSE) * one.slack:
             return Order(_LET_GO, one.handle[:3])

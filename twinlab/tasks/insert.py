@@ -5,8 +5,10 @@ was never pressed too hard and nothing was run into. A peg that was let go elsew
 its side; what is not placed in time is missed.
 """
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -58,6 +60,7 @@ class Progress:
 class Insert(Task):
     """Each peg into its own socket, deep enough, without pressing harder than a limit and without a collision."""
 
+    apart: ClassVar[str] = "peg"
     sockets: dict[str, str] = Field(description="peg → name of the socket that it belongs into")
     rack: str = Field("rack", description="where the pegs come from")
     fixtures: tuple[str, ...] = Field(("table",), description="what else the robot must not run into")
@@ -134,7 +137,7 @@ class Insert(Task):
         state = replace(state, searched=self._searched(stage, target, held, state))
         orders = self._orders(stage, target, held, state)
         tool = stage.snapshot.pose(self.tool)[:3]
-        moved = state.tool is not None and float(np.linalg.norm(tool - state.tool)) > REST / 4
+        moved = state.tool is not None and math.dist(tool, state.tool) > REST / 4
         truth = self._truth(stage, target, held)
         truth["reward"] = np.array(sum(_reward(e) for e in events), np.float32)
         truth["busy"] = np.array(target is not None and (moved or target.name in held))
@@ -147,9 +150,9 @@ class Insert(Task):
         arm, now = self.tool.partition("/")[0], stage.snapshot.time
         fixtures = (*self.fixtures, self.rack, *self.sockets.values())
         pegs = {item.name for item in stage.items}
-        hit = set(hits(stage.world.contacts(arm), fixtures, self.bump))
+        hit = set(hits(stage.world.touches(arm), fixtures, self.bump))
         for peg in held & pegs:
-            hit |= set(hits(stage.world.contacts(peg), fixtures, np.inf))
+            hit |= set(hits(stage.world.touches(peg), fixtures, np.inf))
         events = [Event(now, "collided", arm, name) for name in sorted(hit - state.hit)]
         spoilt = set(held & pegs) if hit else set()
         for item in (i for i in stage.items if i.name not in state.spoilt | state.decided):

@@ -141,8 +141,7 @@ class Inspect(Task):
         """Parts that a fixture presses too hard, each told once."""
         parts, hit = {item.name for item in stage.items} - state.damaged, {}
         for fixture in self.fixtures:
-            contacts = stage.world.contacts(fixture)
-            for other, force, depth in zip(contacts.others, contacts.force, contacts.depth, strict=True):
+            for _, other, force, depth in stage.world.touches(fixture):
                 if other in parts and (force > self.force or depth > DEPTH):
                     hit[other] = fixture
         events = tuple(Event(stage.snapshot.time, "collided", fixture, part) for part, fixture in hit.items())

@@ -1,5 +1,6 @@
 """Put as many parts of each kind into the boxes of a kit as an order says, and no others."""
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
@@ -189,7 +190,7 @@ class Kit(Task):
         target = self._target(stage, held, state)
         state = replace(state, firm=state.firm + 1 if target is not None and target.name in held else 0)
         tool = stage.snapshot.pose(self.tool)[:3]
-        moved = state.tool is not None and float(np.linalg.norm(tool - state.tool)) > REST
+        moved = state.tool is not None and math.dist(tool, state.tool) > REST
         truth = self._truth(stage, target, held, state)
         truth["reward"] = np.array(sum(_reward(e) for e in events), np.float32)
         truth["busy"] = np.array(target is not None and (moved or target.name in held))
@@ -202,14 +203,14 @@ class Kit(Task):
         """What the robot ran into since the last tick, itself or with what it holds; the part in question is spoilt."""
         arm, now = self.tool.partition("/")[0], stage.snapshot.time
         fixtures = (*self.fixtures, *self.trays, *dict.fromkeys(self.boxes.values()))
-        hit = set(hits(stage.world.contacts(arm), fixtures, self.bump))
+        hit = set(hits(stage.world.touches(arm), fixtures, self.bump))
         spoilt = set(state.spoilt)
         if hit - state.hit:
             target = self._target(stage, held, state)
             spoilt |= {target.name} if target else set()
         for item in held - state.decided:
             if stage.world.loose(item):
-                deep = hits(stage.world.contacts(item), fixtures, self.bump)
+                deep = hits(stage.world.touches(item), fixtures, self.bump)
                 hit |= set(deep)
                 spoilt |= {item} if deep else set()
         events = [Event(now, "collided", arm, name) for name in sorted(hit - state.hit)]

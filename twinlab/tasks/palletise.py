@@ -1,5 +1,6 @@
 """Stack cartons of several sizes onto a pallet, each in the place that suits what stands there already."""
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -82,7 +83,7 @@ class _Now:
 
     def still(self, name: str) -> bool:
         """Whether a carton has hardly moved since the last tick."""
-        return name in self.last and bool(np.linalg.norm(self.poses[name][:3] - self.last[name]) < REST)
+        return name in self.last and math.dist(self.poses[name][:3], self.last[name]) < REST
 
     def stands(self, name: str) -> bool:
         """Whether a carton is above the deck, however high."""
@@ -186,7 +187,7 @@ class Palletise(Task):
         held = "".join(now.held[:1])
         state = state if held == state.held else replace(state, held=held, since=now.time)
         order = self._order(now, target, state)
-        moved = state.tool is not None and bool(np.linalg.norm(now.tool[:3] - state.tool) > REST)
+        moved = state.tool is not None and math.dist(now.tool[:3], state.tool) > REST
         truth = self._truth(now, target, state)
         truth["busy"] = np.array(target is not None and (target.name in now.held or moved))
         truth["reward"] = np.array(sum(_reward(e) for e in events), np.float32)
@@ -195,19 +196,18 @@ class Palletise(Task):
         return truth, tuple(events), replace(state, last=last, tool=now.tool[:3], order=order)
 
     def _now(self, stage: Stage, state: Progress) -> _Now:
-        rows = {link: row for row, link in enumerate(stage.snapshot.links)}
-        poses = {item.name: stage.snapshot.poses[rows[item.name]] for item in stage.items}
+        poses = stage.poses
         held = tuple(name for name in stage.held.get(self.arm, ()) if name in poses)
-        tool = stage.snapshot.poses[rows[self.tool]]
+        tool = stage.snapshot.pose(self.tool)
         places = stage.places[self.pallet], stage.places[self.belt]
         return _Now(stage, stage.snapshot.time, poses, state.last, held, tool, *places)
 
     def _collisions(self, now: _Now, state: Progress) -> tuple[tuple[Event, ...], Progress]:
         """What the robot, or the carton in its hand, newly runs into; the cartons that are in it are spoilt."""
-        found = set(hits(now.stage.world.contacts(self.arm), (*self.fixtures, *state.stood), self.bump))
+        found = set(hits(now.stage.world.touches(self.arm), (*self.fixtures, *state.stood), self.bump))
         for name in now.held:
             others = [other for other in (*self.fixtures, *now.poses) if other != name]
-            found |= set(hits(now.stage.world.contacts(name), others, self.press))
+            found |= set(hits(now.stage.world.touches(name), others, self.press))
         events = tuple(Event(now.time, "collided", self.arm, what) for what in sorted(found - state.hit))
         spoilt = state.spoilt | (found & state.stood.keys()) | (set(now.held) if events else set())
         return events, replace(state, hit=frozenset(found), spoilt=spoilt)
@@ -260,7 +260,7 @@ class Palletise(Task):
 
     def _moved(self, pose: np.ndarray, stood: np.ndarray) -> bool:
         """Whether a placed carton has moved or tipped."""
-        return bool(np.linalg.norm(pose[:3] - stood[:3]) > self.shift or _tilt(pose) > self.angle)
+        return math.dist(pose[:3], stood[:3]) > self.shift or _tilt(pose) > self.angle
 
     def _target(self, now: _Now, state: Progress) -> tuple[Item | None, Progress]:
         """The carton in the hand, or else the one that stands at the station, and where it is to stand."""
@@ -270,7 +270,7 @@ class Palletise(Task):
             if item.name not in now.stage.spawned or item.name in state.decided:
                 continue
             at = now.poses[item.name][:3]
-            there = np.hypot(*(at[:2] - self.station[:2])) < self.reach and now.belt.contains(at)
+            there = math.dist(at[:2], self.station[:2]) < self.reach and now.belt.contains(at)
             free = not now.held and not state.carried and there and now.still(item.name)
             if item.name in now.held or free:
                 state = state if item.name in state.plan else self._planned(now, item, state)
@@ -330,10 +330,10 @@ class Palletise(Task):
             what = _told(pose[:3], frames.yaw(pose))
             goal = goal if plan is None else _told(np.array(plan.position), plan.yaw)
             label = _sizes(items).index(target.properties["size"])
-        room = float(np.prod(np.subtract(now.space.high, now.space.low)))
-        volume = sum(float(np.prod(item.edges)) for item in items if self._good(item, state))
+        room = math.prod(high - low for low, high in zip(now.space.low, now.space.high, strict=True))
+        volume = sum(math.prod(item.edges) for item in items if self._good(item, state))
         tall = [now.poses[i.name][2] + i.height / 2 - now.space.low[2] for i in items if i.name in state.stood]
-        moved = [float(np.linalg.norm(now.poses[name][:3] - pose[:3])) for name, pose in state.stood.items()]
+        moved = [math.dist(now.poses[name][:3], pose[:3]) for name, pose in state.stood.items()]
         upright = all(not self._moved(now.poses[name], pose) for name, pose in state.stood.items())
         fell = any(name in state.spoilt and name not in state.stood for name in state.decided)
         return {
@@ -362,7 +362,7 @@ def _told(position: np.ndarray, yaw: float) -> np.ndarray:
 
 def _tilt(pose: np.ndarray) -> float:
     """How far a carton's upright axis is off the world's [rad]."""
-    return float(np.arccos(np.clip(frames.axis(pose, 2)[2], -1, 1)))
+    return math.acos(min(1.0, max(-1.0, float(frames.axis(pose, 2)[2]))))
 
 
 def _reward(event: Event) -> float:

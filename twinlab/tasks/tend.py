@@ -1,6 +1,7 @@
 """Tend a machine: load each part into its chuck, start it, wait, take the part out and put it where it belongs."""
 
-from collections.abc import Collection, Mapping
+import math
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -11,7 +12,7 @@ from twinlab.errors import did_you_mean
 from twinlab.events import Event, Item
 from twinlab.language import Meaning
 from twinlab.readings import Kind, Readings, Role, Variable
-from twinlab.snapshot import Contacts
+from twinlab.snapshot import Touch
 from twinlab.tasks import Order, Stage, Step, Task, order_variables, ordered
 from twinlab.tasks._watch import DEPTH, REST, hits, positions, still
 
@@ -155,7 +156,7 @@ class Tend(Task):
         arm, tool = self.tool.partition("/")[0], stage.snapshot.pose(self.tool)[:3]
         done = {e.place: e.right for e in stage.events if e.kind == "finished" and e.item == self.machine}
         state = replace(state, outcome=state.outcome | done)
-        touched = stage.world.contacts(self.chuck)
+        touched = stage.world.touches(self.chuck)
         told, state = self._harm(stage, arm, touched, state)
         events = list(told)
         for item in stage.items:
@@ -163,9 +164,9 @@ class Tend(Task):
                 new, state = self._follow(stage, item, state)
                 events += new
         seen = self._seen(stage, tool, state)
-        moved = state.tool is not None and float(np.linalg.norm(tool - state.tool)) > REST
+        moved = state.tool is not None and math.dist(tool, state.tool) > REST
         truth = self._truth(stage, seen, state)
-        truth["contact"] = np.array(bool(touched.others))
+        truth["contact"] = np.array(bool(touched))
         truth["busy"] = np.array(seen is not None and (seen.mine or moved))
         truth["reward"] = np.array(sum(_reward(e) for e in events), np.float32)
         order = self._order(stage, seen, tool)
@@ -174,15 +175,15 @@ class Tend(Task):
 
     # ---- what happened
 
-    def _harm(self, stage: Stage, arm: str, touched: Contacts, state: Progress) -> tuple[list[Event], Progress]:
+    def _harm(self, stage: Stage, arm: str, touched: Sequence[Touch], state: Progress) -> tuple[list[Event], Progress]:
         """What the robot runs into, and parts that sink into the chuck; both spoil the part whose turn it is."""
         now = stage.snapshot.time
         fixtures = (*self.fixtures, self.tray, self.chuck, self.button, self.door, self.good, self.scrap)
-        hit = frozenset(hits(stage.world.contacts(arm), fixtures, self.bump))
+        hit = frozenset(hits(stage.world.touches(arm), fixtures, self.bump))
         events = [Event(now, "collided", arm, name) for name in sorted(hit - state.hit)]
         target = self._target(stage, state)
         spoilt = {target.name} if events and target is not None else set()
-        deep = {other for other, depth in zip(touched.others, touched.depth, strict=True) if depth > DEPTH}
+        deep = {touch.other for touch in touched if touch.depth > DEPTH}
         for item in stage.items:
             if item.name in deep and item.name not in state.spoilt | state.decided:
                 events.append(Event(now, "collided", item.name, self.chuck))

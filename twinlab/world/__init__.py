@@ -26,6 +26,7 @@ with quiet():  # PyBullet tells its build time on stderr, which notebooks would 
     import pybullet
     import pybullet_data
 
+_STILL = (0.0, 0.0, 0.0)
 _APART = 0.005  # contact breaking threshold: PyBullet multiplies it with the radius of the smaller body [1]
 
 
@@ -39,6 +40,9 @@ class World(Moved):
         gravity: along z [m/s^2].
         roots: folders in which files are looked up, before pybullet_data; nothing outside of them is read.
         apart: how far surfaces part before their contact is forgotten, as a share of the smaller body's radius [1].
+
+    Attributes:
+        notes: what was wrong in the files of its robots and which default was taken, "arm: …".
     """
 
     def __init__(
@@ -94,9 +98,11 @@ class World(Moved):
             self._empty()
         self.steps = 0
         self._bodies = {}
-        self._robots: list[Body] = []
-        self._links = []
+        self._robots: list[int] = []
+        self._names, self._memo, self._driven = {}, {}, {}
+        self._links, self._rows, self._stood = (), {}, None
         self._visuals = ()
+        self.notes: tuple[str, ...] = ()
         self._surfaces = {}
         self._ties, self._loads = {}, {}
         self._efforts: dict[tuple[str, ...], dict[str, Any]] = {}
@@ -188,7 +194,7 @@ class World(Moved):
         body.exact = all(sum(p.solid.form != "surface" for p in link.pieces) < 2 for link in links)
         body.moves([(i, link.name, link.low, link.high) for i, link in moving])
         self._stand(name)
-        self._robots += [body]
+        self._robots += [number]
         for i, own in enumerate((pieces, *(link.pieces for link in links))):
             self._draw(body, i, own)
 
@@ -206,6 +212,7 @@ class World(Moved):
             MeshError: the file or a mesh that it names is missing, or PyBullet cannot read it.
         """
         made = prepare(name, file, self.roots, fixtures, translate=translated)
+        self.notes += tuple(f"{name}: {note}" for note in made.notes)
         made_of = key("load", name, made.path, made.inertia, pose)
         number = self._recipe.known(made_of)
         if number is None:
@@ -216,7 +223,7 @@ class World(Moved):
         body.moves(joints)
         body.inertial = inertial
         self._stand(name)
-        self._robots += [body] if body.joints else []
+        self._robots += [number] if body.joints else []
         self._visuals += tuple(visuals(number, body.index, body.first, faces, self.client))
 
     def find(self, file: str) -> Path:
@@ -232,21 +239,25 @@ class World(Moved):
     def step(self) -> None:
         """One physics step; moving surfaces are pushed on before and put back after every substep."""
         self._check_open()
-        self._loads = {link: np.zeros(6) for link in self._ties}
+        self._memo.clear()
+        client, surfaces, efforts, held = self.client, self._surfaces.values(), self._efforts.values(), self._ties
+        if held:
+            self._loads = {link: np.zeros(6) for link in held}
         for _ in range(self._substeps):
-            for one in self._surfaces.values():
-                pybullet.resetBaseVelocity(one.number, one.velocity, (0, 0, 0), self.client)
-            for effort in self._efforts.values():
+            for one in surfaces:
+                pybullet.resetBaseVelocity(one.number, one.velocity, _STILL, client)
+            for effort in efforts:
                 pybullet.setJointMotorControlArray(**effort)
-            pybullet.stepSimulation(self.client)
-            for one in self._surfaces.values():
-                pybullet.resetBasePositionAndOrientation(one.number, *one.home, self.client)
-            for link, tie in self._ties.items():
-                self._loads[link] += ties.load(tie, self.client) / self._substeps
-        for one in self._surfaces.values():
+            pybullet.stepSimulation(client)
+            for one in surfaces:
+                pybullet.resetBasePositionAndOrientation(one.number, *one.home, client)
+            if held:
+                for link, tie in held.items():
+                    self._loads[link] += ties.load(tie, client) / self._substeps
+        for one in surfaces:
             one.travel += one.speed * self._step
-        for body in self._robots:
-            self._follow(body)
+        for number in self._robots:
+            pybullet.getLinkState(number, 0, 0, 1, client)  # see `_follow`
         self.steps += 1
 
     # ---- going back
@@ -269,12 +280,13 @@ class World(Moved):
             if self._bodies[name].mass != mass:
                 self._weigh(name, mass)
         pybullet.restoreState(stateId=saved.number, physicsClientId=self.client)
+        self._driven.clear()
         self._ties = ties.brought_back(self._ties, saved.ties, self.client)
         self._loads = dict(saved.loads)
         for name in self._bodies:
             self._stand(name)
-        for body in self._robots:
-            self._follow(body)
+        for number in self._robots:
+            self._follow(number)
         for name, (velocity, travel) in saved.surfaces.items():
             self.surface(name, np.array(velocity))
             self._surfaces[name].travel = travel
@@ -296,6 +308,7 @@ class World(Moved):
         if name in self._bodies:
             raise WorldError(f"two bodies are called {name!r}; give each a name of its own")
         body = Body(number, len(self._bodies), len(self._links), links, mass=mass)
-        self._bodies[name] = body
-        self._links += [name, *(f"{name}/{link}" for link in links)]
+        self._bodies[name], self._names[number] = body, name
+        self._links += (name, *(f"{name}/{link}" for link in links))
+        self._rows = {link: i for i, link in reversed(tuple(enumerate(self._links)))}
         return body

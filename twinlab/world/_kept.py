@@ -1,13 +1,13 @@
 """What the world keeps of its bodies and surfaces, and how it looks up names."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from twinlab.errors import WorldError, did_you_mean
-from twinlab.snapshot import Contacts
+from twinlab.snapshot import Contacts, Joints
 from twinlab.world._inverse import Chain
 from twinlab.world._ties import Tie
 
@@ -22,7 +22,9 @@ class Body:
     links: tuple[str, ...]
     joints: tuple[int, ...] = ()  # PyBullet's indices of the moving joints
     names: tuple[str, ...] = ()  # names of the moving joints
+    groups: dict[tuple[str, ...], tuple[list[int], list[int]]] = field(default_factory=dict)  # see `group`
     joint_of: dict[str, int] = field(default_factory=dict)  # name of a moving joint → PyBullet's index
+    link_of: dict[str, int] = field(default_factory=dict)  # name of a link → PyBullet's index
     limits: tuple[tuple[float, float], ...] = ()  # lowest and highest position of each moving joint [rad] or [m]
     inertial: np.ndarray | None = None  # of a robot: its base's centre of mass in that link's frame
     home: np.ndarray | None = None  # where its base stands in the world, if it cannot move by itself
@@ -33,18 +35,62 @@ class Body:
     compound: bool = False  # whether it collides as several shapes
     exact: bool = True  # whether it goes on as before after going back
 
+    def __post_init__(self) -> None:
+        self.link_of = {name: i for i, name in reversed(tuple(enumerate(self.links)))}
+
     def moves(self, joints: Sequence[tuple[int, str, float, float]]) -> None:
         """Take the moving joints: PyBullet's index, name, lowest and highest position of each."""
         self.joints, self.names = tuple(j[0] for j in joints), tuple(j[1] for j in joints)
         self.joint_of, self.limits = dict(zip(self.names, self.joints, strict=True)), tuple(j[2:] for j in joints)
 
+    @property
+    def moving(self) -> bool:
+        """Whether it can move, as a whole or in its joints."""
+        return bool(self.mass or self.joints)
+
     def link(self, name: str) -> int:
         """PyBullet's index of a link."""
-        return self.links.index(known("link", name, self.links))
+        index = self.link_of.get(name)
+        return self.link_of[known("link", name, self.links)] if index is None else index
+
+    def group(self, names: Sequence[str]) -> tuple[list[int], list[int]]:
+        """Of some moving joints PyBullet's indices, and their places among all of them."""
+        key = tuple(names)
+        if key not in self.groups:
+            self.groups[key] = [self.joint(name) for name in key], [self.names.index(name) for name in key]
+        return self.groups[key]
 
     def joint(self, name: str) -> int:
         """PyBullet's index of a moving joint."""
-        return self.joint_of[known("joint", name, self.joint_of)]
+        index = self.joint_of.get(name)
+        return self.joint_of[known("joint", name, self.joint_of)] if index is None else index
+
+
+class Told(Mapping[str, Joints]):
+    """The joints of several bodies as PyBullet told them; made into arrays when they are looked at, which few are.
+
+    Args:
+        told: body → names of its joints, and their states.
+        moved: whether the world has made a step; before the first one PyBullet tells torques of before the reset.
+    """
+
+    def __init__(self, told: Mapping[str, tuple[tuple[str, ...], Sequence[Any]]], moved: bool) -> None:
+        self._told, self._moved = told, moved
+
+    def __getitem__(self, name: str) -> Joints:
+        return joints(*self._told[name], self._moved)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._told)
+
+    def __len__(self) -> int:
+        return len(self._told)
+
+
+def joints(names: tuple[str, ...], states: Sequence[Any], moved: bool) -> Joints:
+    """Joints as arrays, of what PyBullet told of them; their torques are 0 before the first step."""
+    position, velocity, torque = np.array([(one[0], one[1], one[3] if moved else 0.0) for one in states]).T
+    return Joints(names, position, velocity, torque)
 
 
 @dataclass
@@ -86,14 +132,12 @@ def known(what: str, name: str, there: Collection[str]) -> str:
     return name
 
 
-def touching(name: str, bodies: Mapping[str, Body], points: Sequence[Any]) -> Contacts:
+def touching(name: str, body: Body, names: Mapping[int, str], points: Sequence[Any]) -> Contacts:
     """What touches a body, of all of PyBullet's contact points; contacts between its own links are left out.
 
     PyBullet must be asked for all contacts: where it is asked for those of one body it turns the normals around so
     that they fit, but not the friction. Both are what the second body does to the first.
     """
-    body = bodies[name]
-    by_number = {b.number: n for n, b in bodies.items()}
     own, others, numbers, vectors = [], [], [], []
     for p in points:
         if p[1] == p[2] or body.number not in (p[1], p[2]):
@@ -101,7 +145,7 @@ def touching(name: str, bodies: Mapping[str, Body], points: Sequence[Any]) -> Co
         first = p[1] == body.number
         link, sign = p[3] if first else p[4], 1 if first else -1
         own.append(name if link < 0 else f"{name}/{body.links[link]}")
-        others.append(by_number[p[2] if first else p[1]])
+        others.append(names[p[2] if first else p[1]])
         numbers.append((p[9], -p[8]))
         along = [sign * (p[10] * a + p[12] * b) for a, b in zip(p[11], p[13], strict=True)]
         vectors.append((p[5] if first else p[6], [sign * n for n in p[7]], along))

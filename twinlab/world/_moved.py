@@ -9,7 +9,7 @@ from twinlab import frames
 from twinlab.robots import quiet
 from twinlab.world import _ties as ties
 from twinlab.world._inverse import chain, solve, told
-from twinlab.world._kept import Body, Surface
+from twinlab.world._kept import Surface
 from twinlab.world._seen import Seen
 
 with quiet():  # PyBullet tells its build time on stderr, which notebooks would show
@@ -21,6 +21,7 @@ class Moved(Seen):
 
     _substeps: int
     _efforts: dict[tuple[str, ...], dict[str, Any]]
+    _driven: dict[str, dict[tuple[str, ...], Any]]  # body → joints → how `drive` drove them last
 
     def pad(self, name: str, links: Sequence[str], friction: float, rolling: float) -> None:
         """Give links of a robot rough pads: Coulomb friction coefficient, and spinning friction coefficient [m]."""
@@ -52,7 +53,7 @@ class Moved(Seen):
         body = self._body(name)
         for joint, value in positions.items():
             pybullet.resetJointState(body.number, body.joint(joint), value, 0.0, self.client)
-        self._follow(body)
+        self._follow(body.number)
 
     def drive(
         self,
@@ -73,9 +74,11 @@ class Moved(Seen):
             speeds: how fast it should move now (joint,) [rad/s or m/s]; at rest if not given.
             gain: which share of an error is mended in one physics step, however many substeps it has.
         """
-        body, count = self._body(name), len(joints)
+        body, count, asked = self._body(name), len(joints), (tuple(positions), tuple(forces), speeds, gain)
+        if self._driving(name, joints, asked):
+            return
         pybullet.setJointMotorControlArray(
-            body.number, [body.joint(j) for j in joints], pybullet.POSITION_CONTROL, targetPositions=positions,
+            body.number, body.group(joints)[0], pybullet.POSITION_CONTROL, targetPositions=positions,
             targetVelocities=speeds or [0.0] * count, positionGains=[gain / self._substeps] * count,
             velocityGains=[1.0] * count, forces=forces, physicsClientId=self.client,
         )  # fmt: skip
@@ -83,15 +86,18 @@ class Moved(Seen):
     def lead(self, name: str, joints: Sequence[str], speeds: Sequence[float], forces: Sequence[float]) -> None:
         """Let motors keep joints at speeds (joint,) [rad/s or m/s] until the next call, each with at most a force."""
         body = self._body(name)
+        if self._driving(name, joints, (tuple(speeds), forces)):
+            return
         pybullet.setJointMotorControlArray(
-            body.number, [body.joint(j) for j in joints], pybullet.VELOCITY_CONTROL, targetVelocities=speeds,
+            body.number, body.group(joints)[0], pybullet.VELOCITY_CONTROL, targetVelocities=speeds,
             forces=forces, physicsClientId=self.client,
         )  # fmt: skip
 
     def push(self, name: str, joints: Sequence[str], torques: Sequence[float]) -> None:
         """Let joints be driven by torques (joint,) [N m or N] that stay until the next call, their motors off."""
         body = self._body(name)
-        numbers, key = [body.joint(j) for j in joints], (name, *joints)
+        numbers, key = body.group(joints)[0], (name, *joints)
+        self._driving(name, joints)
         drive = {"bodyUniqueId": body.number, "jointIndices": numbers, "physicsClientId": self.client}
         if key not in self._efforts:
             off = [0.0] * len(numbers)
@@ -140,17 +146,31 @@ class Moved(Seen):
             ties.loosed(self._ties.pop(link), self.client)
             self._loads.pop(link, None)
 
-    def _follow(self, body: Body) -> None:
+    def _driving(self, name: str, joints: Sequence[str], asked: Any = None) -> bool:
+        """Whether `drive` drove these joints in just the same way last, so that their motors still do."""
+        own, key = self._driven.setdefault(name, {}), tuple(joints)
+        if asked is not None and own.get(key) == asked:
+            return True
+        for other in tuple(own):
+            if not set(other).isdisjoint(key):
+                del own[other]
+        if asked is not None:
+            own[key] = asked
+        return False
+
+    def _follow(self, number: int) -> None:
         """Let a robot's links stand where its joints say.
 
         PyBullet leaves them where the last step began until asked, and then the next step differs by a hair: so it is
         asked after every step, and nobody who looks changes anything.
         """
-        pybullet.getLinkState(body.number, 0, computeForwardKinematics=True, physicsClientId=self.client)
+        self._memo.clear()
+        pybullet.getLinkState(number, 0, computeForwardKinematics=True, physicsClientId=self.client)
 
     def _stand(self, name: str) -> None:
         """Keep where a body's base stands if it cannot move by itself, as this is asked for at every tick."""
-        body = self._bodies[name]
+        body, self._stood = self._bodies[name], None
+        self._memo.clear()
         body.home = None if body.mass else self._base(body)
         body.unstood = None if body.home is None else frames.inverse(body.home)
 

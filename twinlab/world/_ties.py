@@ -1,5 +1,6 @@
 """What holds without fingers: a suction cup's seal, as a constraint that breaks."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -50,12 +51,12 @@ def loosed(tie: Tie, client: int) -> None:
 
 def load(tie: Tie, client: int) -> np.ndarray:
     """Force [N] and torque [N m] (6,) that what is held gave the holder in the last step, in the link's own axes."""
-    told = np.array(pybullet.getConstraintState(tie.number, client))
+    told = pybullet.getConstraintState(tie.number, client)
     body, index, _ = tie.parts
-    turn = pybullet.getLinkState(body, index, physicsClientId=client)[1]
-    own = np.array(pybullet.getMatrixFromQuaternion(turn)).reshape(3, 3)
-    told[:3] = own.T @ told[:3]  # PyBullet tells forces in the world's axes and torques in the link's
-    return told
+    x, y, z, w = pybullet.getLinkState(body, index, physicsClientId=client)[1]
+    # PyBullet tells forces in the world's axes and torques in the link's
+    force, _ = pybullet.multiplyTransforms((0, 0, 0), (-x, -y, -z, w), told[:3], (0, 0, 0, 1))
+    return np.array(force + told[3:])
 
 
 def stretch(tie: Tie, client: int) -> float:
@@ -64,7 +65,7 @@ def stretch(tie: Tie, client: int) -> float:
     holder = pybullet.getLinkState(body, index, physicsClientId=client)[:2]
     at = pybullet.getBasePositionAndOrientation(held, client)
     meets, _ = pybullet.multiplyTransforms(*at, *tie.frames[2:])
-    return float(np.linalg.norm(np.subtract(meets, holder[0])))
+    return math.dist(meets, holder[0])
 
 
 def brought_back(now: Mapping[str, Tie], then: Mapping[str, Tie], client: int) -> dict[str, Tie]:

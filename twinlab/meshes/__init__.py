@@ -32,7 +32,8 @@ from twinlab.meshes._solids import prism as prism
 from twinlab.meshes._solids import surface as surface
 
 FORMATS = (".obj", ".stl", ".ply", ".dae")
-_RECIPE = 3  # of the disk cache: raise it whenever a file would give another mesh than before
+_RECIPE = 5  # of drawn meshes in the disk cache: raise it whenever a file would give another mesh than before
+_HULLS = 3  # the same of hulls
 
 
 def shading_normals(mesh: Mesh, crease: float = np.pi / 5) -> np.ndarray:
@@ -252,7 +253,7 @@ def convex(path: str | Path, unit: float = 1.0, threshold: float = 0.05, corners
         MeshError: the file is missing, broken, of another format or flat.
     """
     path = Path(path)
-    key = _key(path, f"hulls {_RECIPE} {path.suffix} {unit!r} {threshold!r} {corners}")
+    key = _key(path, f"hulls {_HULLS} {path.suffix} {unit!r} {threshold!r} {corners}")
     if key not in _convexes:
         file = cache_folder() / f"{key}.npz"
         arrays = _arrays(file)

@@ -6,6 +6,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from twinlab.meshes._mesh import Mesh, made
+from twinlab.meshes._seams import shut
 
 _SAMPLES = 20_000  # points on each surface at which errors are measured
 _STEPS = (
@@ -16,6 +17,7 @@ _STEPS = (
     0.0112,
     0.016,
 )  # errors of the coarser meshes at most, each 1.4 times another [m]
+_NEARER = (1.0, 0.9, 0.8, 0.6)  # how near tongues stay, in errors of their mesh: between points it may be more
 _FEWEST, _MOST = 24, 4000  # faces of meshes whose errors are worth measuring
 
 
@@ -93,7 +95,8 @@ def laddered(full: Mesh, faces: int, tolerance: float) -> Mesh:
     """A mesh with fewer triangles within a tolerance, and ever coarser ones beside it.
 
     How few triangles an error allows is much a matter of luck, so several ways down are tried: in one step, and in
-    many of two sizes. Of each error on a ladder the mesh with the fewest triangles within it is taken.
+    many of two sizes. Of each error on a ladder the mesh with the fewest triangles within it is taken, and its torn
+    seams are shut.
 
     Args:
         full: the original, against which all errors are measured.
@@ -108,8 +111,19 @@ def laddered(full: Mesh, faces: int, tolerance: float) -> Mesh:
         found += _down(start, share, full)
     steps = (tolerance, *(step for step in _STEPS if step > tolerance))
     best = [min((one for one in found if one[0] <= most), key=lambda one: len(one[1].faces)) for most in steps]
-    (_, finest), *coarser = dict.fromkeys(best)  # the same one may be the best of several
+    (_, torn), *others = dict.fromkeys(best)  # one may be the best of several
+    finest = _shut(torn, full, tolerance)
+    coarser = [(error, _shut(one, full, error)) for error, one in others]
     return Mesh(finest.vertices, finest.faces, finest.colours, tuple(coarser))
+
+
+def _shut(mesh: Mesh, full: Mesh, error: float) -> Mesh:
+    """A mesh whose seams are shut as far as it stays within an error."""
+    for share in _NEARER:
+        found = shut(mesh, _measure(full)[0], _ray_scene(mesh), error, share * error)
+        if found is mesh or distance(full, found) <= error:
+            return found
+    return mesh
 
 
 def _down(mesh: Mesh, share: float, full: Mesh) -> list[tuple[float, Mesh]]:

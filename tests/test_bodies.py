@@ -221,7 +221,7 @@ def test_a_box_is_as_high_as_its_size_says():
 @pytest.mark.parametrize("sign", [-1, 1])
 def test_each_actuator_of_the_arm_moves_its_own_axis_at_its_set_point(blind_cell, axis, sign):
     start = blind_cell.reset(1)["tcp"]
-    action = np.zeros(5)
+    action = np.zeros(6)
     action[axis] = 0.1 * sign
     for _ in range(20):
         end = blind_cell.step(action)["tcp"]

@@ -49,27 +49,27 @@ def test_readings_keep_their_contract_and_never_hold_truth(blind_cell):
 @pytest.mark.parametrize(
     ("action", "words"),
     [
-        (np.full(5, np.nan), "came as"),
-        (np.zeros(4), r"came shape \(4,\), wanted \(5,\)"),
+        (np.full(6, np.nan), "came as"),
+        (np.zeros(4), r"came shape \(4,\), wanted \(6,\)"),
         ({"arm.w": 1.0}, "Did you mean 'arm."),
-        ("up", "came 'up'; wanted 5 numbers"),
-        ([[0.0], 1.0], "wanted 5 numbers"),
-        (None, r"came shape \(\), wanted \(5,\)"),
-        ([1j] * 5, "wanted 5 numbers"),
+        ("up", "came 'up'; wanted 6 numbers"),
+        ([[0.0], 1.0], "wanted 6 numbers"),
+        (None, r"came shape \(\), wanted \(6,\)"),
+        ([1j] * 6, "wanted 6 numbers"),
     ],
 )
 def test_a_bad_action_is_an_error_and_changes_nothing(blind_cell, action, words):
     blind_cell.reset(1)
-    wanted = blind_cell.step(np.zeros(5))["joints_position"]
+    wanted = blind_cell.step(np.zeros(6))["joints_position"]
     blind_cell.reset(1)
     with pytest.raises(ActionError, match=words):
         blind_cell.step(action)
-    assert (blind_cell.step(np.zeros(5))["joints_position"] == wanted).all()
+    assert (blind_cell.step(np.zeros(6))["joints_position"] == wanted).all()
 
 
 def test_a_huge_action_is_cut_to_the_limits(blind_cell):
     blind_cell.reset(1)
-    blind_cell.step(np.full(5, 1e300))
+    blind_cell.step(np.full(6, 1e300))
     assert blind_cell.action.tolist() == pytest.approx([a.high for a in blind_cell.actuators])
 
 
@@ -87,7 +87,7 @@ def test_a_sensor_that_is_not_there_cannot_be_left_out(blind_spec):
 def test_a_closed_cell_says_so(blind_spec):
     with Cell(blind_spec) as cell:
         pass
-    for use in (lambda: cell.step(np.zeros(5)), lambda: cell.reset(0), cell.snapshot):
+    for use in (lambda: cell.step(np.zeros(6)), lambda: cell.reset(0), cell.snapshot):
         with pytest.raises(CellError, match="closed"):
             use()
 
@@ -109,7 +109,7 @@ def test_the_cell_agrees_with_pybullet_itself(blind_cell):
 
 
 @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.lists(st.floats(-5, 5), min_size=5, max_size=5), min_size=8, max_size=8))
+@given(st.lists(st.lists(st.floats(-5, 5), min_size=6, max_size=6), min_size=8, max_size=8))
 def test_speed_and_reach_are_kept_whatever_the_action(blind_cell, actions):
     arm = blind_cell.spec.bodies["arm"]
     last = blind_cell.reset(2)["tcp"]
@@ -149,7 +149,7 @@ def test_the_expert_sorts_and_the_program_only_on_the_nominal_line(blind_spec):
             found = record(
                 cell,
                 rooms.build("policies", name, **({} if name == "still" else {"spec": spec})),
-                400,
+                500,
                 seed,
                 keep=("busy",),
             )
@@ -199,10 +199,10 @@ def test_an_episode_after_100_resets_equals_the_first(blind_spec):
 
         def episode():
             cell.reset(7)
-            return [cell.step(np.full(5, 0.05))["joints_position"].tobytes() for _ in range(20)]
+            return [cell.step(np.full(6, 0.05))["joints_position"].tobytes() for _ in range(20)]
 
         first = episode()
         for seed in range(100):
             cell.reset(7 if seed % 2 else seed)
-            cell.step(np.ones(5))
+            cell.step(np.ones(6))
         assert episode() == first

@@ -33,7 +33,7 @@ def table(kind: str, **fields: object) -> dict:
 
 
 def troubled(spec: SceneSpec, **faults: dict) -> SceneSpec:
-    return spec.change({f"faults.{name}": fields for name, fields in faults.items()})
+    return spec.change({"faults": faults})
 
 
 def expert(spec: SceneSpec, seed: int = 3, ticks: int = 60):
@@ -41,7 +41,14 @@ def expert(spec: SceneSpec, seed: int = 3, ticks: int = 60):
         return record(cell, rooms.build("policies", "expert", spec=spec), ticks, seed)
 
 
-QUICK = {"feeder.first": 0.2, "feeder.period": 0.8, "feeder.jitter": 0.0, "feeder.count": 4}
+QUICK = {
+    "feeder.first": 0.2,
+    "feeder.period": 0.8,
+    "feeder.jitter": 0.0,
+    "feeder.count": 4,
+    "feeder.colours": ["red", "blue"],
+    "feeder.position": [0.53, 0.65, 0.13],
+}
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,9 @@ SPECS = [*(read_scene(name) for name in scene_names()), SceneSpec(name="empty", 
 TASKS = pytest.mark.parametrize("kind", rooms.names("tasks"))
 OUT_OF_THE_WAY = (-0.2, 0.0, 0.02)  # on the table, behind the arm
 KINDS = ("red cube", "green cube", "blue cube", "red cylinder", "green cylinder", "blue cylinder")  # the nominal order
-BINS = ("red_bin", "green_bin", "blue_bin", "scrap_bin")
-RIGHT = {"colour": {"red": "red_bin", "green": "green_bin", "blue": "blue_bin"}}
-RIGHT["shape"] = {"cube": "red_bin", "cylinder": "blue_bin"}
+BINS = ("red_bin", "lane", "blue_bin", "scrap_bin")
+RIGHT = {"colour": {"red": "red_bin", "green": "lane", "blue": "blue_bin"}}
+RIGHT["shape"] = {"cube": "red_bin", "cylinder": "lane"}
 
 
 def quick(spec, **changes: object):
@@ -203,18 +203,18 @@ def test_the_next_part_is_the_one_that_leaves_the_window_first(line):
         put(line, part, OUT_OF_THE_WAY, ticks=0)
     assert line.step({}) and target(line) == ""
     fed(line)
-    put(line, "green cylinder", (0.53, -0.2, 0.12), ticks=1)
-    assert target(line) == "green cylinder"
+    put(line, "red cylinder", (0.53, -0.2, 0.12), ticks=1)
+    assert target(line) == "red cylinder"
     put(line, "blue cube", (0.53, -0.3, 0.12), ticks=1)
     assert target(line) == "blue cube"
     put(line, "blue cube", (0.53, -0.5, 0.12), ticks=1)  # beyond the window
-    assert target(line) == "green cylinder"
+    assert target(line) == "red cylinder"
 
 
 def test_on_a_belt_that_runs_the_other_way_the_other_end_comes_first(blind_spec):
     with Cell(quick(blind_spec, **{"belt.yaw": np.pi / 2, "feeder.position": [0.53, -0.75, 0.13]})) as cell:
         fed(cell)
-        put(cell, "green cylinder", (0.53, -0.2, 0.12), ticks=1)
+        put(cell, "blue cylinder", (0.53, -0.2, 0.12), ticks=1)
         put(cell, "red cylinder", (0.53, 0.3, 0.12), ticks=1)
         assert target(cell) == "red cylinder"
 
@@ -316,7 +316,7 @@ def test_a_part_that_is_only_touched_where_it_lies_is_not_picked(calm):
         action = expert({**calm.readings, **calm.truth})
         if calm.truth["target_held"]:
             held += 1
-            action = np.array([0, -0.1, 0, 0, -0.2])  # holds on and goes with the belt
+            action = np.array([0, -0.1, 0, 0, -0.2, 0])  # holds on and goes with the belt
         calm.step(action)
         if held == 5:
             break

@@ -233,7 +233,7 @@ class Cell:
         self._check_open()
         self._faults = failing.triggered(self._faults, fault, self.time)
         self._failing = failing.coming(self._faults)
-        self._sick = self._sickness()
+        self._sick, self._told = self._sickness(), self.time
         self._events.append(Event(self.time, "fault", fault, self.spec.faults[fault].of))
 
     def save(self) -> SavedCell:

@@ -46,7 +46,7 @@ _OFF = np.array([0.004, -0.003, 0.003]), np.array([0.01, -0.01, 0.015])  # where
 
 
 def lone(spec: SceneSpec, sensor: str) -> SceneSpec:
-    """The line with this sensor alone and with its clean value kept, so that it runs quickly.
+    """The line with this sensor alone, without faults and with its clean value kept, so that it runs quickly.
 
     Raises:
         CellError: there is no such sensor.
@@ -54,7 +54,7 @@ def lone(spec: SceneSpec, sensor: str) -> SceneSpec:
     if sensor not in spec.sensors:
         known = list(spec.sensors)
         raise CellError(f"no sensor {sensor!r}; there are {known}.{did_you_mean(sensor, known)}")
-    return spec.change({"sensors": {sensor: spec.sensors[sensor]}, f"sensors.{sensor}.clean": True})
+    return spec.change({"faults": {}, "sensors": {sensor: spec.sensors[sensor]}, f"sensors.{sensor}.clean": True})
 
 
 def names(spec: SceneSpec, sensor: str) -> tuple[str, ...]:

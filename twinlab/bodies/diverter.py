@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 from pydantic import Field
 
 from twinlab import frames, meshes
@@ -11,6 +10,8 @@ from twinlab.bodies import Actuator, Body, Value, Vector
 from twinlab.events import Event, Item
 from twinlab.snapshot import Piece
 from twinlab.world import Link, World
+
+_TURNS = 0.5  # a set-point further from 0 than this switches the valve [1]
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class Swing:
 class Diverter(Body):
     """A low-friction blade on a post, led by a motor of limited torque between two angles.
 
-    Its set-point is a valve's: above 0.1 it swings over the belt, below -0.1 back beside it, in between it stays.
+    Its set-point is a valve's: above 0.5 it swings over the belt, below -0.5 back beside it, in between it stays. So
+    each of -1, 0 and 1 has the range of what is nearest to it: a learnt policy tells numbers, and data are noisy.
     """
 
     position: Vector = Field((0.67, -0.2, 0.1), description="foot of its post, at the height of the belt's surface [m]")
@@ -58,20 +60,20 @@ class Diverter(Body):
         return Swing()
 
     def actuators(self, name: str) -> tuple[Actuator, ...]:
-        """Its valve: 1 diverts, -1 lets pass."""
+        """Its valve: 1 diverts, -1 lets pass, 0 changes nothing."""
         return (Actuator(name, -1.0, 1.0, "1"),)
 
     def command(self, name: str, world: World, state: Swing, values: Mapping[str, float], tick: float) -> Swing:
         """Take the valve's set-point."""
         wish = values[name]
-        return Swing(bool(wish > 0), state.angle) if abs(wish) > 0.1 else state
+        return Swing(bool(wish > 0), state.angle) if abs(wish) > _TURNS else state
 
     def advance(self, name: str, world: World, state: Swing) -> tuple[Swing, tuple[Event, ...]]:
         """Lead the blade on towards where it shall stand."""
         goal, most = self.swing if state.wish else 0.0, self.speed * world.timestep
-        angle = state.angle + float(np.clip(goal - state.angle, -most, most))
+        angle = state.angle + min(max(goal - state.angle, -most), most)
         world.drive(name, ("blade",), (angle,), (self.torque,))
-        return Swing(state.wish, angle), ()
+        return (state if angle == state.angle else Swing(state.wish, angle)), ()
 
     def tags(self, name: str, world: World, state: Swing) -> Mapping[str, Value]:
         """Its valve, and where the blade is."""

@@ -16,7 +16,7 @@ class Still:
         actuators: how many numbers an action has [1].
     """
 
-    actuators: int = 5
+    actuators: int = 6
     sees_truth: bool = False
     sees_pictures: bool = False
 

@@ -10,7 +10,7 @@ from twinlab.errors import CellError, SceneError
 from twinlab.faults import Course, course
 from twinlab.faults.bias import Bias
 from twinlab.faults.slip import Slip
-from twinlab.scene import SceneSpec
+from twinlab.scene import SceneSpec, read_scene, scene_names
 from twinlab.sensing import stream
 
 FAULTS = pytest.mark.parametrize("kind", rooms.names("faults"))
@@ -327,3 +327,20 @@ def test_a_fault_that_does_not_fit_is_an_error_that_says_so(blind, fields, said)
 def test_a_bias_on_a_switch_is_an_error(blind):
     with pytest.raises(Exception, match=r"break_beam.*pulse"), Cell(troubled(blind, t=table("bias", of="break_beam"))):
         pass
+
+
+@pytest.mark.parametrize("scene", scene_names())
+def test_every_fault_of_every_scene_can_be_triggered_and_the_line_goes_on(scene):
+    spec = read_scene(scene)
+    can = [name for name, fault in spec.faults.items() if not fault.planned]
+    assert len(can) >= 3, "a line wants faults that make sense there"
+    with Cell(spec) as cell:
+        for _ in range(2):
+            cell.step({})
+        for name in can:
+            cell.trigger(name)
+        for _ in range(3):
+            cell.step({})
+        level = dict(zip(spec.faults, cell.truth["fault_level"], strict=True))
+        assert all(level[name] > 0 for name in can)
+        assert [e.item for e in cell.events if e.kind == "fault"] == can

@@ -183,6 +183,13 @@ class Seen(ABC):
         there = pybullet.getOverlappingObjects(low, high, self.client) or ()
         return any(number != body.number and self._bodies[self._names[number]].moving for number, _ in there)
 
+    def within(self, low: Sequence[float], high: Sequence[float]) -> tuple[str, ...]:
+        """The loose bodies that are, at least in part or nearly so, in a box along the world's axes (3,), (3,) [m]."""
+        self._check_open()
+        there = pybullet.getOverlappingObjects(low, high, self.client) or ()
+        names = dict.fromkeys(self._names[number] for number, _ in there)
+        return tuple(name for name in names if self._bodies[name].mass)
+
     def contacts(self, name: str) -> Contacts:
         """What touches a body now; contacts between its own links are left out."""
         key = ("contacts", name)

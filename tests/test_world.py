@@ -82,13 +82,13 @@ def test_touches_tell_the_same_as_contacts_and_net_is_their_sum(world):
     assert world.net("part")[0][2] == pytest.approx(2 * 9.81, rel=0.2)
 
 
-def test_only_what_can_move_is_nearby(world):
+def test_within_a_box_only_what_can_move_is_told(world):
     world.load("arm", PANDA, IDENTITY)
     world.add("wall", box(0.1, 0.1, 0.1), world.pose("arm/panda_hand"))
-    assert not world.nearby("arm/panda_hand", 0.2)
-    at = world.pose("arm/panda_hand") + np.array([0, 0, 0.5, 0, 0, 0, 0])
-    world.add("part", box(0.02, 0.02, 0.02), at, mass=0.1)
-    assert world.nearby("arm/panda_hand", 0.52) and not world.nearby("arm/panda_hand", 0.4)
+    at = world.pose("arm/panda_hand")[:3]
+    assert world.within(at - 0.2, at + 0.2) == ("arm",)
+    world.add("part", box(0.02, 0.02, 0.02), pose(at + np.array([0, 0, 0.5])), mass=0.1)
+    assert world.within(at - 0.52, at + 0.52) == ("arm", "part") and world.within(at - 0.4, at + 0.4) == ("arm",)
 
 
 def test_motors_that_are_driven_twice_the_same_way_go_on_and_after_another_order_go_back(world):

@@ -53,13 +53,10 @@ class Compliance(BaseModel):
 
     def law(self, jacobian: np.ndarray, mass: np.ndarray) -> "Law":
         """The law of one tick, for a Jacobian of the tool (6, joint) and a mass matrix (joint, joint)."""
-        shown = np.diag(np.linalg.inv(jacobian @ np.linalg.solve(mass, jacobian.T) + 1e-6 * np.eye(6)))
-        damper = 2 * self.damping * np.sqrt(self._springs() * np.maximum(shown, 0))
-        aside = np.eye(len(mass)) - jacobian.T @ np.linalg.pinv(jacobian.T)
-        return Law(np.ascontiguousarray(jacobian), self._springs(), damper, (self.force, self.torque), aside)
-
-    def _springs(self) -> np.ndarray:
-        return np.array([self.stiffness] * 3 + [*self.turning])
+        springs, jacobian = np.array([*(self.stiffness,) * 3, *self.turning]), np.ascontiguousarray(jacobian)
+        shown, aside = _shown(jacobian, np.ascontiguousarray(mass))
+        damper = 2 * self.damping * np.sqrt(springs * np.maximum(shown, 0))
+        return Law(jacobian, springs, damper, (self.force, self.torque), aside)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +86,14 @@ class Law:
         """
         out: np.ndarray = _torques(self.jacobian, self.springs, self.damper, self.most, self.aside, off, slow)
         return out
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _shown(jacobian: np.ndarray, mass: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The mass that a tool shows along and about each axis (6,), and the projector of `Law.aside` (joint, joint)."""
+    rows = np.ascontiguousarray(jacobian.T)
+    shown = np.linalg.inv(jacobian @ np.linalg.solve(mass, rows) + 1e-6 * np.eye(6))
+    return np.diag(shown), np.eye(len(mass)) - rows @ np.linalg.pinv(rows)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

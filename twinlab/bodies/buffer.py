@@ -113,7 +113,7 @@ class Buffer(Body):
     def _waiting(self, world: World) -> list[str]:
         """The loose bodies in the stretch before the gate."""
         own, space, found = frames.inverse(frames.pose(self.position, self.yaw)), self.region(), []
-        for name in world.within(space.low, space.high):
+        for name in filter(world.loose, world.within(space.low, space.high)):
             x, y, z = frames.compose(own, world.pose(name))[:3].tolist()
             if -self.length < x < 0 and abs(y) < self.width / 2 and 0 < z < self.height:
                 found.append(name)

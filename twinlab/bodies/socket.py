@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -15,6 +15,8 @@ from twinlab.frames import Region
 from twinlab.snapshot import Piece
 from twinlab.world import World
 
+_NEAR = 0.05  # farther than any robot moves in a tick [m]
+_SLOW = 0.002  # what moves less has come to rest [m/s]
 _QUIET = 1e-3  # force below which the filter counts as empty [N]
 _FLOOR = 0.004  # least thickness of the block under the hole [m]
 
@@ -27,11 +29,15 @@ class Load:
         force: that what touches the socket gives it, after the sensor's filter (3,) [N].
         peak: the largest magnitude of it since reset [N].
         deepest: the deepest penetration of any contact since reset [m].
+        near: whether it is looked at in this tick; what stands in it alone presses as it did.
+        there: what was near at the begin of this tick.
     """
 
     force: tuple[float, float, float] = (0.0, 0.0, 0.0)
     peak: float = 0.0
     deepest: float = 0.0
+    near: bool = True
+    there: tuple[str, ...] = ()
 
 
 class Socket(Body):
@@ -83,8 +89,19 @@ class Socket(Body):
         world.add(name, pieces, frames.pose(self.position, self.yaw), friction=self.friction)
         return Load()
 
+    def command(self, name: str, world: World, state: Load, values: Mapping[str, float], tick: float) -> Load:
+        """Look whether a robot can get to it within this tick, something has come or moves there."""
+        low, high = np.array(self.position) - self.size[0] - _NEAR, np.array(self.position) + self.size[0] + _NEAR
+        there = world.within(low, high)
+        near = there != state.there or any(
+            not world.loose(other) or np.linalg.norm(world.velocity(other)[:3]) > _SLOW for other in there
+        )
+        return state if (near, there) == (state.near, state.there) else replace(state, near=near, there=there)
+
     def advance(self, name: str, world: World, state: Load) -> tuple[Load, tuple[Event, ...]]:
         """Filter what the last physics step found."""
+        if not state.near:
+            return state, ()
         pressed, deepest = world.net(name)
         if not deepest and not any(pressed) and not any(state.force):
             return state, ()
@@ -92,7 +109,7 @@ class Socket(Body):
         x, y, z = (f + share * (p - f) for f, p in zip(state.force, pressed, strict=True))
         size = math.sqrt(x * x + y * y + z * z)
         force = (x, y, z) if size > _QUIET else (0.0, 0.0, 0.0)
-        return Load(force, max(state.peak, size), max(state.deepest, deepest)), ()
+        return Load(force, max(state.peak, size), max(state.deepest, deepest), True, state.there), ()
 
     def region(self) -> Region:
         """The space of the hole; its highest z is the block's face, its lowest the hole's bottom."""

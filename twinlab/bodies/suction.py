@@ -119,13 +119,14 @@ class Suction(Body):
 
     def _faced(self, world: World) -> str:
         """The loose body that lies before the mouth wherever the lip is, "" for none."""
-        if not world.nearby(self._mouth(), self.diameter + _ABOVE):
+        mouth, reach = world.pose(self._mouth()), self.diameter + _ABOVE
+        if not any(world.loose(other) for other in world.within(mouth[:3] - reach, mouth[:3] + reach)):
             return ""
         angle = 2 * np.pi * np.arange(_RAYS) / _RAYS
         radius, slope = self.diameter / 2 + _BESIDE, self.diameter * np.tan(self.tilt)
         lip = np.column_stack([radius * np.cos(angle), radius * np.sin(angle), np.full(_RAYS, -_ABOVE)])
         length = _ABOVE + self.reach + slope
-        mouth, middle = world.pose(self._mouth()), np.array([[0, 0, -_ABOVE], [0, 0, length - _ABOVE]])
+        middle = np.array([[0, 0, -_ABOVE], [0, 0, length - _ABOVE]])
         if not world.hits(*frames.apply(mouth, middle)[:, None])[1][0]:
             return ""
         shares, met = world.hits(frames.apply(mouth, lip), frames.apply(mouth, lip + np.array([0, 0, length])))

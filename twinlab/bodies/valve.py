@@ -91,7 +91,9 @@ class Valve(Body):
     def command(self, name: str, world: World, state: Turned, values: Mapping[str, float], tick: float) -> Turned:
         """Let the packing hold on; told anew each tick, as a reset or a fault may have changed it."""
         angle, stuck = self._held(name, world, state)
-        near = world.nearby(f"{name}/{HANDLE}", self.handle[0] / 2 + _NEAR)
+        middle, reach = _spindle(self.position, self.facing, self.stem)[1], self.handle[0] / 2 + _NEAR
+        there = world.within([x - reach for x in middle], [x + reach for x in middle])
+        near = any(other != name for other in there)
         return state._replace(angle=angle, stuck=stuck, near=near)
 
     def advance(self, name: str, world: World, state: Turned) -> tuple[Turned, tuple[Event, ...]]:

@@ -219,6 +219,8 @@ class Kit(Task):
     def _follow(self, stage: Stage, item: Item, held: frozenset[str], state: Progress) -> tuple[list[Event], Progress]:
         """What happened to one part since the last tick."""
         now, at = stage.snapshot.time, stage.snapshot.pose(item.name)[:3]
+        if item.name not in held | state.carried and math.dist(at, state.start[item.name]) < REST:
+            return [], state  # most lie where they lay
         tray = any(stage.places[name].contains(at) for name in self.trays)
         if item.name in held:
             if item.name in state.carried or (tray and at[2] - state.start[item.name][2] < _LIFTED):

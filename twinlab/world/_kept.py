@@ -29,6 +29,7 @@ class Body:
     inertial: np.ndarray | None = None  # of a robot: its base's centre of mass in that link's frame
     home: np.ndarray | None = None  # where its base stands in the world, if it cannot move by itself
     unstood: np.ndarray | None = None  # from the world to its base, if that cannot move by itself
+    paths: dict[str, tuple[str, ...]] = field(default_factory=dict)  # link → names of the joints on the way to it
     chains: dict[str, Chain] = field(default_factory=dict)  # link → the joints on the way to it
     mass: float | None = None  # of a single rigid body [kg]
     gyration: list[float] | None = None  # of a single rigid body: moments of inertia over mass [m^2]

@@ -94,12 +94,14 @@ class Seen(ABC):
         """The moving joints between a robot's base and one of its links "arm/panda_hand", base first."""
         name, _, part = link.partition("/")
         body = self._body(name)
-        index, found = body.link(part), []
-        while index >= 0:
-            if index in body.joints:
-                found.append(body.names[body.joints.index(index)])
-            index = pybullet.getJointInfo(body.number, index, self.client)[16]
-        return tuple(reversed(found))
+        if part not in body.paths:
+            index, found = body.link(part), []
+            while index >= 0:
+                if index in body.joints:
+                    found.append(body.names[body.joints.index(index)])
+                index = pybullet.getJointInfo(body.number, index, self.client)[16]
+            body.paths[part] = tuple(reversed(found))
+        return body.paths[part]
 
     def tip(self, name: str) -> str:
         """The only link of a robot that carries no other.
@@ -148,13 +150,13 @@ class Seen(ABC):
         """
         name, _, part = link.partition("/")
         body = self._body(name)
-        own = [body.names.index(joint) for joint in self.path(link)]
-        at, still = self.joints(name).position.tolist(), [0.0] * len(body.names)
+        own, still = body.group(self.path(link))[1], [0.0] * len(body.names)
+        at = [state[0] for state in self._told(name, body)[1]]
         inertial = pybullet.getLinkState(body.number, body.link(part), physicsClientId=self.client)[2:4]
         origin = pybullet.invertTransform(*inertial)[0]
         rows = pybullet.calculateJacobian(body.number, body.link(part), origin, at, still, still, self.client)
         mass = pybullet.calculateMassMatrix(body.number, at, physicsClientId=self.client)
-        return np.vstack(rows)[:, own], np.array(mass)[np.ix_(own, own)]
+        return np.array(rows).reshape(6, -1)[:, own], np.array(mass)[own][:, own]
 
     def strained(self, link: str) -> float:
         """The force that a link's joint carries [N]."""
@@ -171,24 +173,18 @@ class Seen(ABC):
         found = pybullet.calculateInverseDynamics(body.number, at, speeds, [0.0] * len(at), physicsClientId=self.client)
         return np.array([found[place] for place in body.group(joints)[1]])
 
-    def nearby(self, link: str, reach: float) -> bool:
-        """Whether another body that can move is within a distance [m] of where a link's frame is, or nearly so.
+    def within(self, low: Sequence[float] | np.ndarray, high: Sequence[float] | np.ndarray) -> tuple[str, ...]:
+        """The bodies that can move and are, at least in part or nearly so, in a box along the world's axes.
 
-        It compares boxes along the world's axes, at a tenth of what contacts or rays cost.
+        It compares boxes, at a tenth of what contacts or rays cost.
+
+        Args:
+            low, high: corners of the box (3,) [m].
         """
-        name, _, part = link.partition("/")
-        body = self._body(name)
-        at = pybullet.getLinkState(body.number, body.link(part), physicsClientId=self.client)[4]
-        low, high = [x - reach for x in at], [x + reach for x in at]
-        there = pybullet.getOverlappingObjects(low, high, self.client) or ()
-        return any(number != body.number and self._bodies[self._names[number]].moving for number, _ in there)
-
-    def within(self, low: Sequence[float], high: Sequence[float]) -> tuple[str, ...]:
-        """The loose bodies that are, at least in part or nearly so, in a box along the world's axes (3,), (3,) [m]."""
         self._check_open()
         there = pybullet.getOverlappingObjects(low, high, self.client) or ()
         names = dict.fromkeys(self._names[number] for number, _ in there)
-        return tuple(name for name in names if self._bodies[name].mass)
+        return tuple(name for name in names if self._bodies[name].moving)
 
     def contacts(self, name: str) -> Contacts:
         """What touches a body now; contacts between its own links are left out."""

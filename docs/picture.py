@@ -11,7 +11,7 @@ from twinlab.scene import read_scene
 
 spec = read_scene("sorting")
 expert = rooms.build("policies", "expert", spec=spec)
-camera = Camera(width=1280, height=720, fov=0.62, position=(1.9, -1.05, 1.15), look_at=(0.37, 0.08, 0.17), up=(0, 0, 1))
+camera = Camera(width=1280, height=720, fov=0.66, position=(1.9, -1.1, 1.2), look_at=(0.4, 0.02, 0.13), up=(0, 0, 1))
 view = rooms.build("renderers", "raster", samples=3, shadow_size=4096).open()
 with Cell(spec) as cell:
     readings = cell.reset(60_001)

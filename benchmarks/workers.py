@@ -37,8 +37,8 @@ def spent(spec: SceneSpec, episodes: int, ticks: int, workers: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--scene", default="sorting")
-    parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--episodes", type=int, default=24)
+    parser.add_argument("--turns", type=int, default=2)
+    parser.add_argument("--episodes", type=int, default=48)
     parser.add_argument("--ticks", type=int, default=600)
     asked = parser.parse_args()
     spec, order = read_scene(asked.scene), random.Random(0)

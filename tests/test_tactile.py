@@ -106,11 +106,11 @@ def test_both_pads_of_the_gripper_feel_the_fingers_force(blind_spec):
     spec = blind_spec.change({"sensors.pads": {"kind": "tactile", "clean": True}})
     expert = rooms.build("policies", "expert", spec=spec)
     with Cell(spec) as cell:
-        cell.reset(7)
+        cell.reset(8)  # its first part is one to be picked
         assert (cell.readings["pads"] == 0).all()
-        expert.reset(7, spec.task.meaning())
+        expert.reset(8, spec.task.meaning())
         area = spec.sensors["pads"].pitch ** 2
-        held = 0
+        held, felt = 0, 0.0
         for _ in range(100):
             cell.step(expert({**cell.readings, **cell.truth}))
             found = cell.world.contacts("arm")
@@ -121,8 +121,9 @@ def test_both_pads_of_the_gripper_feel_the_fingers_force(blind_spec):
                 assert cell.truth["pads_clean"][pad].sum() * area == pytest.approx(force, rel=1e-4, abs=1e-3)
             sums = cell.truth["pads_clean"].sum(axis=(1, 2)) * area
             held += bool((sums > 10).all())
+            felt = max(felt, float(cell.readings["pads"].max()))
         assert held > 10
-        assert cell.readings["pads"].max() > 20_000
+        assert felt > 20_000
 
 
 # ---- effects

@@ -22,7 +22,6 @@ from twinlab.widgets.scene_view import SceneView
 
 _ROOMS = ("bodies", "cameras", "sensors", "faults")
 _ALONE = ("physics", "light", "task")
-_NARROW = ipywidgets.Layout(width="110px")
 
 
 class SceneForm(ipywidgets.VBox):
@@ -47,7 +46,7 @@ class SceneForm(ipywidgets.VBox):
         self._choice = ipywidgets.Select(rows=14, layout=ipywidgets.Layout(width="210px"))
         self._fields = ipywidgets.VBox(layout=ipywidgets.Layout(flex="1 1 380px", max_height="330px", overflow="auto"))
         self._told, self._notes = ipywidgets.HTML(), ipywidgets.HTML()
-        self._room = ipywidgets.Dropdown(options=_ROOMS, layout=_NARROW)
+        self._room = ipywidgets.Dropdown(options=_ROOMS, layout=ipywidgets.Layout(width="110px"))
         self._kind = ipywidgets.Dropdown(options=rooms.names("bodies"), layout=ipywidgets.Layout(width="150px"))
         self._name = ipywidgets.Text(placeholder="name", layout=ipywidgets.Layout(width="150px"))
         with Cell(spec, without=tuple(spec.sensors)) as cell:

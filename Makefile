@@ -39,7 +39,7 @@ notebooks: .venv/ready  ## run the notebooks anew and keep their outputs
 fuzz: .venv/ready  ## 2,000 mutated scene files (about 3 minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/test_fuzz.py --hypothesis-profile fuzz
 
-lines: .venv/ready  ## expert and program on every line, 59 test seeds each (about an hour on 2 cores)
+lines: .venv/ready  ## expert and program on every line, 59 test seeds each (some hours on 2 cores)
 	$(BIN)/twinlab score --all --seeds 59
 
 lock: .venv/ready  ## pin every dependency anew; call it with the oldest Python that counts, Debian 12's 3.11.2

@@ -42,8 +42,8 @@ class SavedCell:
 
 
 _KEPT = (
-    "_bodies", "_set", "_states", "_faults", "_stuck", "_light", "_cameras", "_events", "_seen", "_progress", "_told",
-    "_sick", "_spawned", "_channels", "_due", "action", "truth", "readings",
+    "_bodies", "_set", "_states", "_faults", "_failing", "_stuck", "_light", "_cameras", "_events", "_seen",
+    "_progress", "_told", "_sick", "_spawned", "_channels", "_due", "action", "truth", "readings",
 )  # fmt: skip
 
 
@@ -258,7 +258,6 @@ class Cell:
         self.world.restore(saved.world)
         for name, value in copy.deepcopy(dict(saved.kept)).items():
             setattr(self, name, value)
-        self._failing = failing.coming(self._faults)
         self.tags = Tags(self.world, self._bodies, self._states)
         for name, body in self._bodies.items():
             body.tune(name, self.world)

@@ -146,8 +146,7 @@ class Part(BaseModel):
 
     def gyration(self, find: Find) -> np.ndarray:
         """Moments of inertia over mass about its frame's axes (3,) [m^2], for `World.add`."""
-        made = self._made(find)
-        return np.diag(made.inertia) / made.volume
+        return self._made(find).gyration
 
     def extent(self, find: Find) -> np.ndarray:
         """Edges of the box around it, along its frame's axes (3,) [m]."""
@@ -192,12 +191,12 @@ class Part(BaseModel):
 
 @dataclass(frozen=True, eq=False)
 class _Made:
-    """A part, worked out: inertia is that at a density of 1 kg/m^3, `whole` the volume without flaws."""
+    """A part, worked out: `whole` is the volume without flaws."""
 
     pieces: tuple[Piece, ...]
     volume: float
     whole: float
-    inertia: np.ndarray
+    gyration: np.ndarray
     bounds: tuple[np.ndarray, np.ndarray]
     notes: tuple[str, ...]
 
@@ -226,7 +225,7 @@ def _made(part: Part, path: Path | None, stamp: tuple[int, ...]) -> _Made:
         pieces.insert(0, Piece(meshes.surface(shape.drawn), at, part.colour, part.gloss))
     points = np.concatenate([p.solid.mesh.vertices for p in pieces if not p.hidden]).astype(float) - bulk.centre
     bounds = points.min(axis=0), points.max(axis=0)
-    return _Made(tuple(pieces), bulk.volume, whole, bulk.inertia, bounds, shape.notes)
+    return _Made(tuple(pieces), bulk.volume, whole, bulk.gyration, bounds, shape.notes)
 
 
 def _form(part: Part) -> _Shape:

@@ -166,10 +166,9 @@ def _run(
     """A seed's KPIs, its goal in words, and how many items are right, of how many, by what the task tells apart."""
     pictures = [name for name, sensor in spec.sensors.items() if sensor.sees()]
     with Cell(spec, without=() if policy.sees_pictures else pictures) as cell:
-        episode, ends = record(cell, policy, ticks, seed, keep=("busy",)), ends_of(cell.events)
-        kinds = {item.name: item.properties.get(spec.task.apart, "") for item in cell.items if spec.task.apart}
-    counted = {}
-    for kind in set(kinds.values()):
-        own = [ends[name] for name in kinds if name in ends and kinds[name] == kind]
-        counted[kind] = (own.count("correct"), len(own))
+        episode, ends, by = record(cell, policy, ticks, seed, keep=("busy",)), ends_of(cell.events), spec.task.apart
+        ways: dict[str, list[str]] = {}
+        for item in cell.items if by else ():
+            ways.setdefault(item.properties[by], []).append(ends.get(item.name, ""))
+    counted = {value: (own.count("correct"), sum(map(bool, own))) for value, own in ways.items()}
     return seed, asdict(kpis(episode)), str(episode.attrs["instruction"]), counted

@@ -35,9 +35,7 @@ class Tags(Mapping[str, Value]):
         raise KeyError(tag)
 
     def __iter__(self) -> Iterator[str]:
-        for name, body in self._bodies.items():
-            for key in (*settings_of(body), *body.tags(name, self._world, self._states[name])):
-                yield f"{name}.{key}"
+        return iter(self.now())
 
     def now(self) -> dict[str, Value]:
         """All of them as they are now; each device is asked once."""
@@ -50,7 +48,7 @@ class Tags(Mapping[str, Value]):
         return found
 
     def __len__(self) -> int:
-        return sum(1 for _ in self)
+        return len(self.now())
 
 
 def settings_of(body: Body) -> tuple[str, ...]:

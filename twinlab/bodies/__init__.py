@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from twinlab.errors import CellError
 from twinlab.events import Event, Item
 from twinlab.frames import Region
 from twinlab.world import World
@@ -32,6 +33,17 @@ class Actuator:
     low: float
     high: float
     units: str
+
+
+def flag(tag: str, value: Value, wanted: str = "true or false") -> bool:
+    """The value that is written to a tag such as "door.open", if it is true or false.
+
+    Raises:
+        CellError: it is something else.
+    """
+    if not isinstance(value, bool):
+        raise CellError(f"tag {tag!r}: came {value!r}; wanted {wanted}")
+    return value
 
 
 class Body(BaseModel, ABC):

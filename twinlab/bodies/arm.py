@@ -12,6 +12,7 @@ from twinlab.bodies import Actuator, Body, Value, Vector
 from twinlab.bodies._compliance import Compliance, Law
 from twinlab.errors import WorldError
 from twinlab.events import Event, Item
+from twinlab.frames import Region
 from twinlab.robots import Fixture
 from twinlab.world import World
 
@@ -75,10 +76,6 @@ class Zone(_Table):
 
     low: Vector = Field(description="its lowest corner [m]")
     high: Vector = Field(description="its highest corner [m]")
-
-    def contains(self, point: Sequence[float]) -> bool:
-        """Whether a point (3,) [m] lies within it."""
-        return all(low <= at <= high for low, at, high in zip(self.low, point, self.high, strict=True))
 
 
 class Mount(_Table):
@@ -233,12 +230,11 @@ class Arm(Body):
     ) -> str:
         """Which limit is exceeded now, "" for none; a stop by force ends only when the load is clearly gone."""
         limit = self.force / 2 if state.over == "force" else self.force
-        if world.strained(state.wrist) > limit:
+        if math.hypot(*world.reaction(state.wrist)[:3].tolist()) > limit:
             return "force"
-        tool = at[:3].tolist()
-        if any(zone.contains(tool) for zone in self.keep_out):
+        if any(Region(zone.low, zone.high).contains(at[:3]) for zone in self.keep_out):
             return "keep_out"
-        if math.dist(tool, state.at) > _BEYOND * self.speed * tick:
+        if math.dist(at[:3], state.at) > _BEYOND * self.speed * tick:
             return "speed"
         return "joint" if max(abs(speed) for _, speed in motion) > _BEYOND * self.joint_speed else ""
 

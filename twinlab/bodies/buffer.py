@@ -7,8 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from twinlab import frames, meshes
-from twinlab.bodies import TAG, Actuator, Body, Value, Vector
-from twinlab.errors import CellError
+from twinlab.bodies import TAG, Actuator, Body, Value, Vector, flag
 from twinlab.events import Item
 from twinlab.frames import Region
 from twinlab.snapshot import Piece
@@ -106,9 +105,7 @@ class Buffer(Body):
 
     def write(self, name: str, world: World, state: Queue, tag: str, value: Value) -> Queue:
         """Ask the gate to open or to close."""
-        if not isinstance(value, bool):
-            raise CellError(f"tag '{name}.{tag}': came {value!r}; wanted true to open, false to close")
-        return state._replace(asked=value)
+        return state._replace(asked=flag(f"{name}.{tag}", value, "true to open, false to close"))
 
     def _waiting(self, world: World) -> list[str]:
         """The loose bodies in the stretch before the gate."""

@@ -7,8 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from twinlab import frames, meshes
-from twinlab.bodies import Actuator, Body, Value, Vector
-from twinlab.errors import CellError
+from twinlab.bodies import Actuator, Body, Value, Vector, flag
 from twinlab.events import Event, Item
 from twinlab.frames import Region
 from twinlab.snapshot import Piece
@@ -127,11 +126,10 @@ class Chuck(Body):
 
     def write(self, name: str, world: World, state: Clamp, tag: str, value: Value) -> Clamp:
         """Take an order of the controller; what is locked keeps clamping."""
-        if not isinstance(value, bool):
-            raise CellError(f"tag '{name}.{tag}': came {value!r}; wanted true or false")
+        wish = flag(f"{name}.{tag}", value)
         if tag == "locked":
-            return replace(state, locked=value)
-        return replace(state, clamp=value or (state.locked and state.clamp))
+            return replace(state, locked=wish)
+        return replace(state, clamp=wish or (state.locked and state.clamp))
 
     def _joints(self) -> tuple[str, ...]:
         return tuple(f"jaw_{i + 1}" for i in range(self.jaws))
@@ -145,4 +143,4 @@ class Chuck(Body):
 
     def _part(self, name: str, world: World) -> str:
         """What touches face or jaws and can be moved."""
-        return next((other for other in (t.other for t in world.touches(name)) if world.loose(other)), "")
+        return next((t.other for t in world.touches(name) if world.loose(t.other)), "")

@@ -8,8 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from twinlab import frames, meshes
-from twinlab.bodies import VARIES, Body, Value, Vector
-from twinlab.errors import CellError
+from twinlab.bodies import VARIES, Body, Value, Vector, flag
 from twinlab.events import Item
 from twinlab.snapshot import Piece
 from twinlab.world import Link, World
@@ -88,6 +87,4 @@ class Door(Body):
 
     def write(self, name: str, world: World, state: Slid, tag: str, value: Value) -> Slid:
         """Ask it to open or to close."""
-        if not isinstance(value, bool):
-            raise CellError(f"tag '{name}.{tag}': came {value!r}; wanted true to open, false to close")
-        return replace(state, asked=value)
+        return replace(state, asked=flag(f"{name}.{tag}", value, "true to open, false to close"))

@@ -74,8 +74,7 @@ class Feeder(Body):
             rolling = _ROLLING if item.properties["shape"] == "cylinder" else 0.0
             gyration = None  # PyBullet knows that of whole cubes and cylinders; what is cut it takes for its bounds
             if item.defect == "chipped":
-                bulk = meshes.bulk(solid.mesh)
-                gyration = np.diag(bulk.inertia) / bulk.volume
+                gyration = meshes.bulk(solid.mesh).gyration
             world.add(item.name, [piece], park, friction=self.friction, rolling=rolling, gyration=gyration)
         return Progress(items)
 

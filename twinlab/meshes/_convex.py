@@ -26,6 +26,12 @@ class Bulk:
     inertia: np.ndarray
     closed: bool
 
+    @property
+    def gyration(self) -> np.ndarray:
+        """Moments of inertia over mass about the centre, along the mesh's axes (3,) [m^2]; products are left out."""
+        out: np.ndarray = np.diag(self.inertia) / self.volume
+        return out
+
 
 def bulk(mesh: Mesh) -> Bulk:
     """The volume, centre and inertia within a mesh, or within its convex hull if it is not closed.

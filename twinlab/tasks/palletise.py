@@ -15,7 +15,7 @@ from twinlab.language import Meaning
 from twinlab.readings import Kind, Readings, Role, Variable
 from twinlab.tasks import Order, Stage, Step, Task, order_variables, ordered
 from twinlab.tasks._stacking import Spot, heights, spot
-from twinlab.tasks._watch import REST, hits
+from twinlab.tasks._watch import REST, hits, positions, still
 
 Vector = tuple[float, float, float]
 _PULSE: tuple[str, str, Kind, Role] = ("bool", "1", "pulse", "truth")
@@ -83,7 +83,7 @@ class _Now:
 
     def still(self, name: str) -> bool:
         """Whether a carton has hardly moved since the last tick."""
-        return name in self.last and math.dist(self.poses[name][:3], self.last[name]) < REST
+        return still(self.stage, name, self.last)
 
     def stands(self, name: str) -> bool:
         """Whether a carton is above the deck, however high."""
@@ -192,8 +192,7 @@ class Palletise(Task):
         truth["busy"] = np.array(target is not None and (target.name in now.held or moved))
         truth["reward"] = np.array(sum(_reward(e) for e in events), np.float32)
         truth |= ordered(self, {self.arm: order})
-        last = {name: pose[:3] for name, pose in now.poses.items()}
-        return truth, tuple(events), replace(state, last=last, tool=now.tool[:3], order=order)
+        return truth, tuple(events), replace(state, last=positions(stage), tool=now.tool[:3], order=order)
 
     def _now(self, stage: Stage, state: Progress) -> _Now:
         poses = stage.poses

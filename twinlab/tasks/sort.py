@@ -14,10 +14,10 @@ from twinlab.events import Event, Item
 from twinlab.language import Meaning
 from twinlab.readings import Kind, Readings, Role, Variable
 from twinlab.tasks import Order, Stage, Step, Task, order_variables, ordered
+from twinlab.tasks._watch import REST, positions, still
 
 _CLASSES = {"colour": ("red", "green", "blue"), "shape": ("cube", "cylinder")}
 _PULSE: tuple[str, str, Kind, Role] = ("bool", "1", "pulse", "truth")
-_REST = 0.002  # an item that moved less than this since the last tick lies still [m]
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,6 @@ class Sort(Task):
                 told, state = self._follow(stage, item, held, state)
                 events += told
         tools = {arm: stage.snapshot.pose(f"{arm}/{self.tool}")[:3] for arm in self.crew}
-        last = {name: pose[:3] for name, pose in stage.poses.items()}
         truth: dict[str, np.ndarray] = {}
         orders, busy = {}, False
         for arm in self.crew:
@@ -151,14 +150,14 @@ class Sort(Task):
             truth |= self._truth(stage, arm, target, mine)
             if target is not None:
                 orders[arm] = self._order(stage, arm, truth, mine)
-                busy |= mine or (arm in state.tools and math.dist(tools[arm], state.tools[arm]) > _REST)
+                busy |= mine or (arm in state.tools and math.dist(tools[arm], state.tools[arm]) > REST)
         truth |= {"busy": np.array(busy), "reward": np.array(sum(_reward(e) for e in events), np.float32)}
         truth["part_pose"] = np.array(list(stage.poses.values()), np.float32).reshape(-1, 7)
         truth["part_present"] = np.array([i.name in stage.spawned for i in stage.items], bool)
         gate = self._gate(stage, state)
         truth |= gate
         truth |= ordered(self, orders, self._setpoints(gate))
-        return truth, tuple(events), replace(state, held=held, last=last, tools=tools)
+        return truth, tuple(events), replace(state, held=held, last=positions(stage), tools=tools)
 
     def _order(self, stage: Stage, arm: str, truth: Readings, mine: bool) -> Order:
         """Bring what is held to its goal, else get the target."""
@@ -195,22 +194,22 @@ class Sort(Task):
         """What happened to one part since the last tick."""
         now, at = stage.snapshot.time, stage.poses[item.name][:3]
         belt = stage.places[self.belt]
-        rests = math.dist(at, state.last.get(item.name, at + 1)) < _REST
-        still = rests and item.name not in state.held  # what was let go a moment ago has not begun to fall
+        # what was let go a moment ago has not begun to fall
+        rests = still(stage, item.name, state.last) and item.name not in state.held
         carried, decided = state.carried | {item.name}, state.decided | {item.name}
         if item.name in held:
             lifted = at[2] > belt.low[2] + 0.05 or not belt.contains(at)
             if item.name in state.carried or not lifted:
                 return (), state
             return (Event(now, "picked", item.name),), replace(state, carried=carried)
-        where = next((b for b in self._bins() if still and stage.places[b].contains(at)), "")
+        where = next((b for b in self._bins() if rests and stage.places[b].contains(at)), "")
         if where:
             right = where == self._place(item)
             event = Event(now, "placed", item.name, where, right)
             return (event,), replace(state, carried=state.carried - {item.name}, decided=decided)
         if item.name in state.carried:
             on_belt = belt.contains(at) and at[2] < belt.low[2] + 0.04
-            if not (on_belt or still):
+            if not (on_belt or rests):
                 return (), state
             event = Event(now, "dropped", item.name)
             carried = state.carried - {item.name}

@@ -100,7 +100,7 @@ class World(Moved):
         self._bodies = {}
         self._robots: list[int] = []
         self._names, self._memo, self._driven = {}, {}, {}
-        self._links, self._rows, self._stood = (), {}, None
+        self._links, self._stood = (), None
         self._visuals = ()
         self.notes: tuple[str, ...] = ()
         self._surfaces = {}
@@ -310,5 +310,4 @@ class World(Moved):
         body = Body(number, len(self._bodies), len(self._links), links, mass=mass)
         self._bodies[name], self._names[number] = body, name
         self._links += (name, *(f"{name}/{link}" for link in links))
-        self._rows = {link: i for i, link in reversed(tuple(enumerate(self._links)))}
         return body

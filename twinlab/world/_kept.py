@@ -1,6 +1,6 @@
 """What the world keeps of its bodies and surfaces, and how it looks up names."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -133,18 +133,23 @@ def known(what: str, name: str, there: Collection[str]) -> str:
     return name
 
 
-def touching(name: str, body: Body, names: Mapping[int, str], points: Sequence[Any]) -> Contacts:
-    """What touches a body, of all of PyBullet's contact points; contacts between its own links are left out.
+def owned(number: int, points: Iterable[Any]) -> Iterator[tuple[int, Any]]:
+    """PyBullet's contact points of a body with others, each with 1 where the body stands first in it, -1 where second.
 
     PyBullet must be asked for all contacts: where it is asked for those of one body it turns the normals around so
     that they fit, but not the friction. Both are what the second body does to the first.
     """
-    own, others, numbers, vectors = [], [], [], []
     for p in points:
-        if p[1] == p[2] or body.number not in (p[1], p[2]):
-            continue
-        first = p[1] == body.number
-        link, sign = p[3] if first else p[4], 1 if first else -1
+        if p[1] != p[2] and number in (p[1], p[2]):
+            yield (1 if p[1] == number else -1), p
+
+
+def touching(name: str, body: Body, names: Mapping[int, str], points: Sequence[Any]) -> Contacts:
+    """What touches a body, of all of PyBullet's contact points; contacts between its own links are left out."""
+    own, others, numbers, vectors = [], [], [], []
+    for sign, p in owned(body.number, points):
+        first = sign > 0
+        link = p[3] if first else p[4]
         own.append(name if link < 0 else f"{name}/{body.links[link]}")
         others.append(names[p[2] if first else p[1]])
         numbers.append((p[9], -p[8]))

@@ -1,9 +1,8 @@
 """What can be asked of a world: names in, arrays out. Nothing here changes how it goes on."""
 
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -11,12 +10,16 @@ from twinlab import frames
 from twinlab.errors import WorldError
 from twinlab.robots import quiet
 from twinlab.snapshot import Contacts, Joints, Light, Snapshot, Touch, Visual
-from twinlab.world._kept import Body, Surface, Told, joints, known, touching
+from twinlab.world._kept import Body, Surface, Told, joints, known, owned, touching
 from twinlab.world._shapes import speed
 from twinlab.world._ties import Tie, stretch
 
 with quiet():  # PyBullet tells its build time on stderr, which notebooks would show
     import pybullet
+
+
+_Answer = TypeVar("_Answer")
+_Standing = tuple[np.ndarray, dict[str, int], list[Body], list[tuple[str, Body]]]
 
 
 class Seen(ABC):
@@ -34,9 +37,8 @@ class Seen(ABC):
     _bodies: dict[str, Body]
     _names: dict[int, str]  # PyBullet's number of a body → its name
     _links: tuple[str, ...]
-    _rows: dict[str, int]  # link → its place in a snapshot
     _memo: dict[Any, Any]  # what was asked since anything moved: many ask for the same
-    _stood: tuple[np.ndarray, list[Body], list[tuple[str, Body]]] | None
+    _stood: _Standing | None
     _visuals: tuple[Visual, ...]
     _surfaces: dict[str, Surface]
     _ties: dict[str, Tie]
@@ -77,12 +79,7 @@ class Seen(ABC):
 
     def joints(self, name: str) -> Joints:
         """The moving joints of a robot as they are now; its arrays are shared, do not write to them."""
-        key = ("joints", name)
-        if key not in self._memo:
-            names, states = self._told(name, self._body(name))
-            self._memo[key] = joints(names, states, self.steps > 0)
-        found: Joints = self._memo[key]
-        return found
+        return self._once(("joints", name), lambda: joints(*self._told(name, self._body(name)), self.steps > 0))
 
     def motion(self, name: str, joints: Sequence[str]) -> list[tuple[float, float]]:
         """Position and velocity of some joints, as plain numbers [rad or m, rad/s or m/s]."""
@@ -158,13 +155,6 @@ class Seen(ABC):
         mass = pybullet.calculateMassMatrix(body.number, at, physicsClientId=self.client)
         return np.array(rows).reshape(6, -1)[:, own], np.array(mass)[own][:, own]
 
-    def strained(self, link: str) -> float:
-        """The force that a link's joint carries [N]."""
-        name, _, part = link.partition("/")
-        body = self._body(name)
-        x, y, z = pybullet.getJointState(body.number, body.link(part), self.client)[2][:3]
-        return math.sqrt(x * x + y * y + z * z) if self.steps else 0.0
-
     def bias(self, name: str, joints: Sequence[str]) -> np.ndarray:
         """The torques (joint,) [N m or N] that gravity and motion ask of some of a robot's joints now."""
         body = self._body(name)
@@ -188,28 +178,18 @@ class Seen(ABC):
 
     def contacts(self, name: str) -> Contacts:
         """What touches a body now; contacts between its own links are left out."""
-        key = ("contacts", name)
-        if key not in self._memo:
-            points = self._points() if self.touches(name) else ()
-            self._memo[key] = touching(name, self._bodies[name], self._names, points)
-        found: Contacts = self._memo[key]
-        return found
+        body = self._body(name)
+        return self._once(("contacts", name), lambda: touching(name, body, self._names, self._points(name)))
 
     def touches(self, name: str) -> tuple[Touch, ...]:
         """The same as `contacts` in a tenth of the time, for who does not need directions."""
-        key = ("touches", name)
-        if key not in self._memo:
-            self._memo[key] = self._touched(name, self._body(name)) if self.steps else ()
-        found: tuple[Touch, ...] = self._memo[key]
-        return found
+        body = self._body(name)
+        return self._once(("touches", name), lambda: self._touched(name, body))
 
     def net(self, name: str) -> tuple[tuple[float, float, float], float]:
         """The force that all that touches a body gives it (3,) [N], and the deepest penetration of it [m]."""
-        number, (x, y, z), deepest = self._body(name).number, (0.0, 0.0, 0.0), 0.0
-        for p in self._points() if self.touches(name) else ():
-            if p[1] == p[2] or number not in (p[1], p[2]):
-                continue
-            sign = 1 if p[1] == number else -1
+        (x, y, z), deepest = (0.0, 0.0, 0.0), 0.0
+        for sign, p in owned(self._body(name).number, self._points(name)):
             a, b, c = (p[9] * n + p[10] * u + p[12] * v for n, u, v in zip(p[7], p[11], p[13], strict=True))
             x, y, z, deepest = x + sign * a, y + sign * b, z + sign * c, max(deepest, -p[8])
         return (x, y, z), deepest
@@ -232,7 +212,7 @@ class Seen(ABC):
     def snapshot(self, light: Light | None = None) -> Snapshot:
         """All poses, joints and visuals at this instant, in a light."""
         self._check_open()
-        stood, loose, robots = self._stood or self._standing()
+        stood, rows, loose, robots = self._stood or self._standing()
         poses, joints = stood.copy(), {}
         for body in loose:
             poses[body.first] = self._base(body)
@@ -242,7 +222,7 @@ class Seen(ABC):
             if body.joints:
                 joints[name] = self._told(name, body)
         told, light = Told(joints, self.steps > 0), light or Light()
-        return Snapshot(self.time, self.bodies, self._links, poses, self._visuals, told, light, self._rows)
+        return Snapshot(self.time, self.bodies, self._links, poses, self._visuals, told, light, rows)
 
     def travel(self, name: str) -> tuple[float, float]:
         """How far a moving surface has run since reset [m], and its speed [m/s]."""
@@ -280,36 +260,40 @@ class Seen(ABC):
         if self.client < 0:
             raise WorldError("this world is closed; nothing in it can be reached any more, make a new one")
 
-    def _standing(self) -> tuple[np.ndarray, list[Body], list[tuple[str, Body]]]:
-        """Where what cannot move stands in a snapshot, the bodies whose bases can move, and those that have links."""
+    def _standing(self) -> _Standing:
+        """Where what cannot move stands in a snapshot, the row of each link, the bodies that can move, and robots."""
         poses = np.empty((len(self._links), 7))
         for body in self._bodies.values():
             if body.home is not None:
                 poses[body.first] = body.home
+        rows = {link: i for i, link in reversed(tuple(enumerate(self._links)))}
         loose = [body for body in self._bodies.values() if body.home is None]
-        self._stood = poses, loose, [(name, body) for name, body in self._bodies.items() if body.links]
+        self._stood = poses, rows, loose, [(name, body) for name, body in self._bodies.items() if body.links]
         return self._stood
+
+    def _once(self, key: Any, ask: Callable[[], _Answer]) -> _Answer:
+        """An answer that holds until something moves; it is asked for once."""
+        if key not in self._memo:
+            self._memo[key] = ask()
+        found: _Answer = self._memo[key]
+        return found
 
     def _told(self, name: str, body: Body) -> tuple[tuple[str, ...], Sequence[Any]]:
         """Names and states of a body's moving joints."""
-        key = ("told", name)
-        if key not in self._memo:
-            self._memo[key] = body.names, pybullet.getJointStates(body.number, body.joints, self.client)
-        found: tuple[tuple[str, ...], Sequence[Any]] = self._memo[key]
-        return found
+        states = self._once(("told", name), lambda: pybullet.getJointStates(body.number, body.joints, self.client))
+        return body.names, states
 
-    def _points(self) -> Sequence[Any]:
-        """All contact points as PyBullet tells them."""
-        if "points" not in self._memo:
-            self._memo["points"] = pybullet.getContactPoints(physicsClientId=self.client)
-        found: Sequence[Any] = self._memo["points"]
-        return found
+    def _points(self, name: str) -> Sequence[Any]:
+        """All contact points as PyBullet tells them; none if nothing touches a body."""
+        if not self.touches(name):
+            return ()
+        return self._once("points", lambda: pybullet.getContactPoints(physicsClientId=self.client))
 
     def _touched(self, name: str, body: Body) -> tuple[Touch, ...]:
+        if not self.steps:  # before the first step PyBullet tells those of before the reset
+            return ()
         links, names, number = body.links, self._names, body.number
         points = pybullet.getContactPoints(number, physicsClientId=self.client)
-        if not points:
-            return ()
         return tuple(
             Touch(name if p[3] < 0 else f"{name}/{links[p[3]]}", names[p[2]], p[9], -p[8])
             for p in points

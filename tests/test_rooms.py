@@ -16,7 +16,7 @@ from twinlab.episodes import record
 from twinlab.errors import SceneError, UnknownVariantError
 from twinlab.scene import read_scene
 
-VARIANTS = ("bodies", "codecs", "planners", "policies", "renderers", "sensors", "skills", "tasks")
+VARIANTS = ("bodies", "codecs", "formats", "planners", "policies", "renderers", "sensors", "skills", "tasks")
 FILES = [(room, name) for room in VARIANTS for name in rooms.names(room)]
 
 SENSOR = """

@@ -21,6 +21,8 @@ app = typer.Typer(help="A Jupyter workbench for digital twins of manufacturing l
 console = Console()
 Scene = Annotated[str, typer.Argument(help="name of a scene, or path of a TOML file")]
 Workers = Annotated[int, typer.Option(help="processes that simulate at once")]
+Fields = Annotated[list[str], typer.Option("--set", help="a field of the format, such as depth=video or tick=0.1")]
+Outside = Annotated[str, typer.Option("--format", help="name of the format: lerobot, mcap, signals")]
 
 
 @app.command()
@@ -60,7 +62,7 @@ def record(
 ) -> None:
     """Record episodes into a store; those that it holds already are not recorded again."""
     from twinlab.collect import collect
-    from twinlab.quickstart import acting
+    from twinlab.score import acting
 
     spec = read_scene(scene)
     with _bars() as tell:
@@ -99,8 +101,7 @@ def score(
 ) -> None:
     """Score policies on test seeds."""
     from twinlab.cell import Cell
-    from twinlab.quickstart import acting
-    from twinlab.score import score, summary
+    from twinlab.score import acting, score, summary
 
     if every:
         _score_lines(seeds, workers)
@@ -137,6 +138,42 @@ def quickstart(
     console.print(f"report: {main_job.report_of(job, outcome)}", markup=False, soft_wrap=True)
     if keep is not None:
         console.print(f"kept: {main_job.keep(job, outcome, keep)}")
+
+
+@app.command("export")
+def export_(
+    store: Annotated[Path, typer.Argument(help="folder of the store", exists=True, file_okay=False)],
+    path: Annotated[Path, typer.Argument(help="what to write; nothing may be there")],
+    outside: Outside = "lerobot",
+    scene: Annotated[str, typer.Option(help="only episodes of this scene")] = "",
+    fields: Fields = [],  # noqa: B006
+) -> None:
+    """Write the episodes of a store in an outside format."""
+    from twinlab.formats import made
+    from twinlab.store import EpisodeStore
+
+    found = EpisodeStore(store)
+    which = found.select(scene=scene) if scene else range(len(found))
+    made(outside, fields).write((found[i] for i in which), path)
+    console.print(f"wrote {len(which)} episodes: {path}", markup=False, soft_wrap=True)
+
+
+@app.command("import")
+def import_(
+    path: Annotated[Path, typer.Argument(help="file or folder to read", exists=True)],
+    store: Annotated[Path, typer.Argument(help="folder of the store; episodes are added to it")],
+    outside: Outside = "lerobot",
+    fields: Fields = [],  # noqa: B006
+) -> None:
+    """Add episodes of an outside format to a store."""
+    from twinlab.formats import made
+    from twinlab.store import EpisodeStore
+
+    episodes = made(outside, fields).read(path)
+    found = EpisodeStore(store)
+    for episode in episodes:
+        found.append(episode)
+    console.print(repr(found), markup=False, soft_wrap=True)
 
 
 @app.command()

@@ -40,6 +40,22 @@ class StoreError(TwinlabError, OSError):
     """A store or an episode on disk is missing, half written, damaged or of another version."""
 
 
+class FormatError(TwinlabError, ValueError):
+    """A file of an outside format is missing, cut short, damaged, foreign, or cannot hold what it is given."""
+
+
+class WorkerError(TwinlabError, RuntimeError):
+    """A process that did a job died each time, or a cluster cannot be used."""
+
+
+class ExperimentError(TwinlabError, ValueError):
+    """An experiment has a factor, a level or a metric that is unknown, ambiguous or does not fit."""
+
+
+class TrackingError(TwinlabError, RuntimeError):
+    """A run's folder is taken or cannot be read, or its mirror is not there."""
+
+
 class ModelError(TwinlabError, ValueError):
     """A model, its checkpoint or its input does not fit."""
 

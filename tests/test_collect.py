@@ -1,5 +1,7 @@
 """Collecting episodes: several processes write what one would, and nothing is recorded twice."""
 
+import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,16 @@ from twinlab.policies.still import Still
 from twinlab.store import EpisodeStore
 
 TICKS = 20
+
+
+@dataclass
+class Trained(Still):
+    """A policy that says which model it acts by."""
+
+    weights: str = "0a"
+
+    def lineage(self) -> dict[str, str]:
+        return {"model": "toy", "weights": self.weights}
 
 
 def contents(store: EpisodeStore) -> dict[int, dict[str, bytes]]:
@@ -82,3 +94,14 @@ def test_a_seed_that_is_given_twice_is_recorded_once(tmp_path, blind_spec):
 def test_episodes_from_elsewhere_in_the_store_do_not_matter(tmp_path, blind_spec):
     EpisodeStore(tmp_path / "s").append(xr.Dataset({"x": ("time", [1.0])}))
     assert len(collect(tmp_path / "s", blind_spec, Still(), [0], 2)) == 2
+
+
+def test_an_episode_says_which_model_acted_or_taught(tmp_path, blind_spec):
+    pairs = [(Trained(), None), (Still(), None), (Still(), Trained()), (Trained(weights="1b"), None)]
+    for _ in range(2):
+        for policy, teacher in pairs:
+            store = collect(tmp_path / "s", blind_spec, policy, [0], 2, teacher=teacher)
+    both = {role: {"model": "toy", "weights": "0a"} for role in ("policy", "teacher")}
+    told = [json.loads(found.get("lineage", "{}")) for found in store.attrs()]
+    assert told[:3] == [both, {}, {"teacher": both["teacher"]}]
+    assert told[3]["policy"] == {"model": "toy", "weights": "1b"} and len(store) == len(pairs)

@@ -9,11 +9,13 @@ from multiprocessing import get_context
 
 import numpy as np
 import psutil
+import xarray as xr
 
 from twinlab.cell import Cell
 from twinlab.frames import Intrinsics, look_at
 from twinlab.renderers.raster import Raster
 from twinlab.scene import SceneSpec
+from twinlab.store import EpisodeStore
 
 TIMES, SAMPLES = 10_000, 40
 POSE = look_at((1.9, -1.05, 1.15), (0.37, 0.08, 0.17))
@@ -84,6 +86,12 @@ def opening_and_closing(spec: SceneSpec) -> float:
         return slope(once, times=1_500)
 
 
+def reading_windows(path: str) -> float:
+    store, names = EpisodeStore(path), ("rgb", "flat", "vector")
+    many, rng = len(store), np.random.default_rng(0)
+    return slope(lambda _: store.window(int(rng.integers(many)), 20, 52, names), times=3_000)
+
+
 def test_the_slope_finds_a_leak_of_two_kibibytes_a_call():
     assert alone(leaking, 2048) > 1900
 
@@ -98,3 +106,14 @@ def test_states_that_are_saved_and_forgotten_leave_the_memory_flat(blind_spec):
 
 def test_views_that_are_opened_and_closed_leave_the_memory_flat(blind_spec):
     assert alone(opening_and_closing, blind_spec) < 1024
+
+
+def test_windows_read_all_over_a_store_leave_the_memory_flat(tmp_path):
+    store, rng = EpisodeStore(tmp_path / "s"), np.random.default_rng(0)
+    for _ in range(40):
+        rgb = rng.integers(0, 256, (100, 64, 64, 3), np.uint8)
+        flat = np.repeat(rng.integers(0, 9, (100, 1), np.int16), 9000, axis=1)
+        vector = rng.random((100, 60), np.float32)
+        dims = {"rgb": ("time", "row", "column", "channel"), "flat": ("time", "pixel"), "vector": ("time", "axis")}
+        store.append(xr.Dataset({n: (dims[n], v) for n, v in {"rgb": rgb, "flat": flat, "vector": vector}.items()}))
+    assert alone(reading_windows, str(store.path)) < 1024

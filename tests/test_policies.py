@@ -1,5 +1,6 @@
 """What every way to act keeps to, over every file of policies/."""
 
+import hashlib
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,7 @@ import toy
 from twinlab import rooms
 from twinlab.episodes import record
 from twinlab.errors import ModelError
+from twinlab.model.checkpoint import find
 from twinlab.train import fit
 
 NAMES = rooms.names("policies")
@@ -94,3 +96,10 @@ def test_a_goal_that_the_model_does_not_know_is_told(blind_cell, blind_spec, mod
     cloned.reset(0, replace(blind_spec.task.meaning(), attribute="weight"))
     with pytest.raises(ModelError, match=r"has no head 'target_weight'; it has .*'target_colour'"):
         cloned(blind_cell.reset(0))
+
+
+@pytest.mark.parametrize("name", ["cloned", "planned"])
+def test_a_learned_policy_says_by_which_weights_it_acts(name):
+    weights = (find("sorting") / "model.safetensors").read_bytes()
+    wanted = {"model": "sorting", "weights": hashlib.sha256(weights).hexdigest()[:16]}
+    assert rooms.build("policies", name).lineage() == wanted

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from twinlab.cell import Cell
-from twinlab.episodes import Policy, policy_name, record
+from twinlab.episodes import Policy, lineage, policy_name, record
 from twinlab.scene import SceneSpec
 from twinlab.store import EpisodeStore
 from twinlab.workers import spread
@@ -39,7 +39,8 @@ def collect(
     """
     store = EpisodeStore(path)
     who = {"policy": policy_name(policy), "teacher": policy_name(teacher or policy)}
-    same = {"scene_digest": spec.digest, **who, "noise": float(noise), "ticks": ticks}
+    same = {"scene_digest": spec.digest, **who, "noise": float(noise), "ticks": ticks, "lineage": None}
+    same |= lineage(policy, teacher)  # another model behind the same policy is another policy
     there = {found.get("seed") for found in store.attrs() if all(found.get(k) == v for k, v in same.items())}
     wanted = [seed for seed in dict.fromkeys(seeds) if seed not in there]
     jobs = [(str(path), spec, policy, ticks, seed, noise, teacher) for seed in wanted]

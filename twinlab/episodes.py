@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Collection
 from importlib import metadata
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import xarray as xr
@@ -37,6 +37,22 @@ class Policy(Protocol):
     def __call__(self, readings: Readings) -> np.ndarray:
         """The set-points of this tick (actuator,)."""
         ...
+
+
+@runtime_checkable
+class Learned(Protocol):
+    """A policy that acts by a trained model and says by which."""
+
+    def lineage(self) -> dict[str, str]:
+        """The model's name and the digest of its weights."""
+        ...
+
+
+def lineage(policy: Policy, teacher: Policy | None = None) -> dict[str, str]:
+    """What an episode says of the models behind it: JSON as attribute `lineage`, nothing where no model acts."""
+    who = {"policy": policy, "teacher": teacher or policy}
+    found = {role: one.lineage() for role, one in who.items() if isinstance(one, Learned)}
+    return {"lineage": json.dumps(found, sort_keys=True)} if found else {}
 
 
 def policy_name(policy: Policy) -> str:
@@ -162,4 +178,5 @@ def _provenance(cell: Cell, policy: Policy, noise: float, teacher: Policy | None
         "tick": cell.spec.physics.tick,
         "planned_run_time": cell.spec.planned_run_time,
         "versions": json.dumps(versions, sort_keys=True),
+        **lineage(policy, teacher),
     }

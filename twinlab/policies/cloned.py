@@ -1,6 +1,8 @@
 """Behaviour cloning: what the expert would do, as the world model learnt it from readings alone."""
 
+import hashlib
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -35,6 +37,11 @@ class Cloned:
         self.meaning = meaning
         self.belief = self.net.initial()
         self.last: torch.Tensor | None = None
+
+    def lineage(self) -> dict[str, str]:
+        """The model's name and the digest of its weights."""
+        weights = (find(self.model) / "model.safetensors").read_bytes()
+        return {"model": Path(self.model).name, "weights": hashlib.sha256(weights).hexdigest()[:16]}
 
     @torch.no_grad()
     def __call__(self, readings: Readings) -> np.ndarray:

@@ -43,6 +43,10 @@ class Planned:
     sees_truth: bool = False
     sees_pictures: bool = True
 
+    def lineage(self) -> dict[str, str]:
+        """The model's name and the digest of its weights."""
+        return Cloned(self.model, self.spec).lineage()
+
     def reset(self, seed: int, meaning: Meaning) -> None:
         """Forget the past; the seed fixes the planner's samples."""
         self._actor = Cloned(self.model, self.spec)

@@ -116,3 +116,9 @@ def test_no_episode_and_none_long_enough_are_told(tracks):
         hold([])
     with pytest.raises(ModelError, match="no episode has 90 ticks"):
         Windows(*tracks, window=80, horizon=10)
+
+
+def test_the_order_of_an_episodes_variables_changes_nothing():
+    episode = toy.episode(0)
+    turned = episode[list(episode.data_vars)[::-1]]
+    assert hold([turned])[1] == hold([episode])[1]

@@ -9,13 +9,17 @@ import toy
 
 from twinlab.errors import ModelError
 from twinlab.model import WorldModel
-from twinlab.train import fit
+from twinlab.model.imitation import Cloning
+from twinlab.store import EpisodeStore
+from twinlab.train import Fit, fit
+
+SHORT = replace(toy.SMALL, cloning=Cloning(steps=3, batch=64), every=2)
 
 
 def test_the_same_seed_gives_the_same_model_and_another_another():
     episodes = toy.episodes(2)
-    one, two = (fit(episodes, toy.SMALL) for _ in range(2))
-    other = fit(episodes, replace(toy.SMALL, seed=1))
+    one, two = (fit(episodes, SHORT) for _ in range(2))
+    other = fit(episodes, replace(SHORT, seed=1))
     assert all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), two.state_dict().values(), strict=True))
     assert not torch.equal(one.dynamics.heads.weight, other.dynamics.heads.weight)
 
@@ -24,16 +28,22 @@ def test_training_leaves_the_global_random_stream_alone():
     torch.manual_seed(5)
     wanted = torch.rand(3)
     torch.manual_seed(5)
-    fit(toy.episodes(1), toy.SMALL)
+    fit(toy.episodes(1), SHORT)
     assert torch.equal(torch.rand(3), wanted)
 
 
 def test_what_is_kept_is_the_model_its_card_and_a_log(tmp_path):
     told = []
     episodes = [*toy.episodes(2), toy.episode(50_000), toy.episode(60_000)]
-    model = fit(episodes, toy.SMALL, tmp_path / "run", lambda step, steps, terms: told.append((step, steps)))
+    model = fit(episodes, SHORT, tmp_path / "run", lambda step, steps, terms: told.append((step, steps)))
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
-    assert [line["step"] for line in lines] == [2, 4] and told == [(2, 4), (4, 4)]
+    assert [(line["step"], line["stage"]) for line in lines] == [
+        (2, "seeing"),
+        (4, "following"),
+        (6, "cloning"),
+        (7, "cloning"),
+    ]
+    assert told == [(2, 7), (4, 7), (6, 7), (7, 7)]
     assert {"loss", "truth", "found"} <= set(lines[0]) and {"loss", "truth", "vectors", "pictures"} <= set(lines[1])
     loaded = WorldModel.load(tmp_path / "run")
     assert loaded.card == json.loads(json.dumps(model.card))
@@ -44,15 +54,16 @@ def test_what_is_kept_is_the_model_its_card_and_a_log(tmp_path):
 
 
 def test_validation_episodes_do_not_touch_the_weights():
-    one, two = (fit([*toy.episodes(2), *held], toy.SMALL) for held in ([], [toy.episode(50_000)]))
+    one, two = (fit([*toy.episodes(2), *held], SHORT) for held in ([], [toy.episode(50_000)]))
     assert all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), two.state_dict().values(), strict=True))
 
 
 def test_a_budget_of_time_ends_training_early():
     told = []
-    long = replace(toy.SMALL, following=replace(toy.SMALL.following, steps=100_000), seconds=1.0)
+    long = replace(SHORT, following=replace(toy.SMALL.following, steps=100_000), seconds=1.0)
     fit(toy.episodes(1), long, progress=lambda step, steps, terms: told.append(step))
-    assert 2 < told[-1] < 100_000
+    following = [step for step in told if step < 100_000]
+    assert following[-1] > 2 and told[-1] == 2 + 100_000 + 3
 
 
 def test_without_a_training_episode_nothing_is_trained():
@@ -77,10 +88,58 @@ def test_a_stage_that_cannot_be_is_told(change, words):
 
 
 def test_a_trained_model_is_kept_in_16_bits_and_loses_nothing(tmp_path):
-    model = fit(toy.episodes(1), toy.SMALL, tmp_path)
+    model = fit(toy.episodes(1), SHORT, tmp_path)
     loaded = WorldModel.load(tmp_path)
     assert all(
         torch.equal(a, b) for a, b in zip(model.state_dict().values(), loaded.state_dict().values(), strict=True)
     )
     numbers = sum(value.numel() for value in model.state_dict().values())
     assert (tmp_path / "model.safetensors").stat().st_size < 2.2 * numbers + 20_000
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"accumulate": 0}, "a fit's accumulate came as 0; wanted 1 or more"),
+        ({"keep": -1}, "a fit's keep came as -1; wanted 0 or more"),
+        ({"strategy": "ddpp"}, r"a fit's strategy came as 'ddpp'; there are .* Did you mean 'ddp'"),
+        ({"precision": "16"}, "a fit's precision came as '16'; there are"),
+    ],
+)
+def test_a_fit_that_cannot_be_is_told(change, words):
+    with pytest.raises(ModelError, match=words):
+        Fit(**change)
+
+
+def test_a_strategy_for_several_processes_is_told_how_to_start_them():
+    with pytest.raises(
+        ModelError, match="strategy came as 'ddp' and this process is alone; start several by `torchrun"
+    ):
+        fit(toy.episodes(1), replace(SHORT, strategy="ddp"))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_told():
+    with pytest.raises(ModelError, match="1 processes of this machine are to train on a GPU each and it has 0"):
+        fit(toy.episodes(1), replace(SHORT, accelerator="gpu"))
+
+
+def test_the_card_says_on_which_store_and_on_how_much(tmp_path):
+    store = EpisodeStore(tmp_path / "line")
+    for episode in toy.episodes(2):
+        store.append(episode)
+    cards = [fit(source, SHORT).card for source in (store, toy.episodes(2), toy.episodes(2, first=1))]
+    assert cards[0]["Data"]["store"] == "line" and "store" not in cards[1]["Data"]
+    assert cards[0]["Data"]["digest"] == cards[1]["Data"]["digest"] != cards[2]["Data"]["digest"]
+    scale = {"processes": 1, "device": "cpu", "strategy": "alone", "windows a step": {"seeing": 4, "following": 4}}
+    assert cards[0]["Scale"] == scale or torch.cuda.is_available()
+
+
+def test_half_precision_trains_and_stays_near():
+    full, half = ([], [])
+    for precision, told in (("32-true", full), ("bf16-mixed", half)):
+        fit(
+            toy.episodes(1), replace(SHORT, precision=precision), progress=lambda *came, told=told: told.append(came[2])
+        )
+    assert [a["loss"] for a in full] == pytest.approx([b["loss"] for b in half], rel=0.05)
+    assert full[0]["loss"] != half[0]["loss"]

@@ -78,7 +78,7 @@ class Anchored(nn.Module):
         gate, offset = self.relative(features).chunk(2, dim=-1)
         own = self.offsets.own
         left = self.offsets.anchor(readings) + offset - out[:, own]
-        return out.index_add(1, own, torch.sigmoid(gate) * left)
+        return out.index_add(1, own, (torch.sigmoid(gate) * left).to(out.dtype))
 
 
 class Truth(nn.Module):

@@ -10,7 +10,7 @@ from torch import nn
 
 from twinlab.batches import Batch, Signal
 from twinlab.codecs.vector import normalised
-from twinlab.model import WorldModel
+from twinlab.model import WorldModel, team
 from twinlab.model.perception import Percept
 
 
@@ -64,6 +64,11 @@ class Draw:
     present: dict[str, torch.Tensor]
     starts: torch.Tensor
     members: torch.Tensor
+
+    def of(self, rows: slice) -> "Draw":
+        """The choices of some of the windows."""
+        members = self.members.view(len(self.starts), -1)[rows].flatten()
+        return Draw({name: value[rows] for name, value in self.present.items()}, self.starts[rows], members)
 
 
 def draw(
@@ -188,7 +193,7 @@ class Objective(nn.Module):
             cost = self.model.codecs[s.name].loss(s, outs[s.name], _at(batch.truth[s.name], when))
             counts = torch.ones_like(cost) if seen is None else seen
             counts = counts * _at(batch.truth[s.given], when).float() if s.given else counts
-            total = total + share.get(s.kind, 1.0) * (cost * counts).sum() / counts.sum().clamp(min=1)
+            total = total + team.mean(cost, counts, share.get(s.kind, 1.0))
         return total
 
     def _vectors(self, ahead: torch.Tensor, batch: Batch, when: torch.Tensor, draw: Draw) -> torch.Tensor:
@@ -198,7 +203,7 @@ class Objective(nn.Module):
         rows = torch.arange(len(when), device=when.device)[:, None]
         known = [draw.present[s.name][rows, draw.starts, None].expand(-1, -1, s.size) for s in self.model.vectors]
         counts = torch.cat(known, dim=-1).repeat_interleave(self.horizon, dim=1)
-        return (cost * counts).sum() / counts.sum().clamp(min=1)
+        return team.mean(cost, counts)
 
     def _missing(self, beliefs: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Corrected beliefs copy readings that are there, so only those that were taken away cost anything."""
@@ -210,7 +215,7 @@ class Objective(nn.Module):
         rows = torch.arange(len(beliefs), device=beliefs.device)[:, None]
         wanted = beliefs.detach()[rows, when.clamp(max=self.window - 1), : self.model.latent]
         cost = ((ahead[..., : self.model.latent] - wanted) ** 2).mean(dim=-1)
-        return (cost * known).sum() / known.sum().clamp(min=1)
+        return team.mean(cost, known)
 
     def _pictures(self, beliefs: torch.Tensor, batch: Batch) -> torch.Tensor:
         belief, total = beliefs[:, -1], self.change.new_zeros(())
@@ -235,7 +240,7 @@ class Objective(nn.Module):
         scale = self.model.worth_scale
         wanted = _at(batch.truth["reward"], when).reshape(len(reward), -1).sum(dim=-1) / scale[0]
         known = _at(batch.valued, when).float()
-        later = ((value - _at(batch.returns, when) / scale[1]) ** 2 * known).sum() / known.sum().clamp(min=1)
+        later = team.mean((value - _at(batch.returns, when) / scale[1]) ** 2, known)
         return ((reward - wanted) ** 2).mean() + later
 
     def _read(self, batch: Batch, when: torch.Tensor) -> torch.Tensor:

@@ -1,6 +1,7 @@
 """The border to torch: episodes are held compactly, and windows of them become batches of tensors."""
 
-from collections.abc import Iterable, Mapping
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -9,6 +10,8 @@ import torch
 import xarray as xr
 
 from twinlab import rooms
+from twinlab.batches._scratch import Filed as Filed
+from twinlab.batches._scratch import Scratch
 from twinlab.errors import ModelError, did_you_mean
 
 SPLITS = {"train": (0, 50_000), "val": (50_000, 60_000), "test": (60_000, 70_000)}
@@ -16,6 +19,8 @@ _COMPACT = {"image": np.uint8, "depth": np.float16, "vector": np.float32, "pulse
 _PICTURES = ("image", "depth")
 _CONSTANT = 1e-5  # an axis that varies less than this, compared with its size, is taken as constant [1]
 _SEEN = 50  # so many ticks must follow before a discounted return counts as known
+_ENOUGH = 200_000  # ticks from which normalisation is fitted at most [1]
+_PIXELS = 1 << 25  # pixels of depth, likewise [1]
 
 
 def split_of(seed: int) -> str:
@@ -67,7 +72,7 @@ class Signals:
     """All that a model works on.
 
     Attributes:
-        all: readings and truth whose kind has a codec, in the episodes' order.
+        all: readings and truth whose kind has a codec, by kind and name.
         actuators: names of the numbers of an action.
         low, high: their limits.
         tick: length of a tick [s].
@@ -101,13 +106,16 @@ class Track:
         length: ticks.
         values: name → array (time, …): uint8 pictures, float16 depth (+inf where nothing is), float32 vectors; with
             `action` and, where the policy told one, `intent`; with `found` (time, view, feature) once a model looked.
+            Each in memory, or `Filed`.
+        sum: digest of all that was recorded, where it was asked for.
     """
 
     seed: int
     digest: str
     scene: str
     length: int
-    values: Mapping[str, np.ndarray]
+    values: Mapping[str, Any]
+    sum: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +149,7 @@ class Batch:
 
 
 class Windows:
-    """Episodes in memory, cut into windows.
+    """Held episodes, cut into windows.
 
     Args:
         tracks: the episodes, held.
@@ -149,6 +157,7 @@ class Windows:
         window: ticks with pictures [1].
         horizon: ticks after these, without pictures [1].
         gamma: discount of the return, per tick.
+        scratch: where returns are kept; None is memory.
 
     Attributes:
         looks: whether pictures must be looked at; not where the tracks hold what was found in them.
@@ -158,31 +167,46 @@ class Windows:
     """
 
     def __init__(
-        self, tracks: Iterable[Track], signals: Signals, window: int = 8, horizon: int = 10, gamma: float = 0.97
+        self,
+        tracks: Iterable[Track],
+        signals: Signals,
+        window: int = 8,
+        horizon: int = 10,
+        gamma: float = 0.97,
+        scratch: Scratch | None = None,
     ) -> None:
         self.tracks, self.signals = tuple(tracks), signals
         self.window, self.horizon = window, horizon
         self.looks = any("found" not in track.values for track in self.tracks)
-        self._starts = [(i, t) for i, k in enumerate(self.tracks) for t in range(k.length - window - horizon + 1)]
-        if not self._starts:
+        self._ends = np.cumsum([0] + [max(0, k.length - window - horizon + 1) for k in self.tracks])
+        if not len(self):
             raise ModelError(f"no episode has {window + horizon} ticks; record longer ones or ask for shorter windows")
-        self._returns = [_returns(track, gamma) for track in self.tracks]
+        room = scratch or Scratch("", 1 << 62)
+        self._returns = [room.keep({"return": _returns(track, gamma)})["return"] for track in self.tracks]
 
     def __len__(self) -> int:
-        return len(self._starts)
+        return int(self._ends[-1])
 
     def worth_scale(self) -> np.ndarray:
         """Standard deviation of reward and return over all ticks (2,); 1 where there is none."""
-        both = [np.concatenate([_reward(t) for t in self.tracks]).std(), np.concatenate(self._returns).std()]
+        some = thinned(range(len(self.tracks)), [t.length for t in self.tracks])
+        rewards, returns = [_reward(self.tracks[i]) for i in some], [self._returns[i][:] for i in some]
+        both = [np.concatenate(rewards).std(), np.concatenate(returns).std()]
         return np.array([x if x > 0 else 1.0 for x in both], np.float32)
 
     def sample(self, rng: np.random.Generator, size: int) -> Batch:
         """A batch of `size` windows, drawn with the generator."""
-        return self.take(rng.integers(len(self._starts), size=size))
+        return self.take(self.drawn(rng, size))
+
+    def drawn(self, rng: np.random.Generator, size: int) -> np.ndarray:
+        """Numbers of `size` windows (size,), drawn with the generator."""
+        return rng.integers(len(self), size=size)
 
     def take(self, which: Iterable[int]) -> Batch:
         """The batch of the windows of these numbers."""
-        cuts = [self._starts[i] for i in which]
+        numbers = np.fromiter(which, int)
+        every = np.searchsorted(self._ends, numbers, side="right") - 1
+        cuts = list(zip(every.tolist(), (numbers - self._ends[every]).tolist(), strict=True))
         long = self.window + self.horizon
 
         def cut(name: str, end: int, start: int = 0) -> torch.Tensor:
@@ -225,6 +249,8 @@ def survey(episode: xr.Dataset) -> Signals:
     action = episode["action"]
     names = action["actuator"].values if "actuator" in action.coords else range(action.shape[1])
     low, high = (tuple(float(x) for x in np.atleast_1d(action.attrs[side])) for side in ("low", "high"))
+    kind = list(_COMPACT).index
+    found.sort(key=lambda s: (kind(s.kind) if s.kind in _COMPACT else -1, s.name))  # a store keeps no order
     return Signals(tuple(found), tuple(map(str, names)), low, high, float(episode.attrs.get("tick", 0.05)))
 
 
@@ -242,12 +268,15 @@ def track(episode: xr.Dataset, signals: Signals) -> Track:
     return Track(int(told.get("seed", 0)), digest, scene, episode.sizes["time"], values)
 
 
-def hold(episodes: Iterable[xr.Dataset], signals: Signals | None = None) -> tuple[tuple[Track, ...], Signals]:
+def hold(
+    episodes: Iterable[xr.Dataset], signals: Signals | None = None, scratch: Scratch | None = None
+) -> tuple[tuple[Track, ...], Signals]:
     """Episodes held compactly, each read once, and what they hold.
 
     Args:
         episodes: a store, or any other iterable of episodes.
         signals: what to take of them; None takes what the first one holds, without normalisation.
+        scratch: where they are kept, each with its `sum` then; None is memory.
 
     Raises:
         ModelError: there is no episode, or one lacks a variable or has another shape.
@@ -255,15 +284,28 @@ def hold(episodes: Iterable[xr.Dataset], signals: Signals | None = None) -> tupl
     held: list[Track] = []
     for episode in episodes:
         signals = signals or survey(episode)
-        held.append(track(episode, signals))
+        came = track(episode, signals)
+        if scratch is not None:
+            came = replace(came, sum=_sum(came), values=scratch.keep(came.values))
+        held.append(came)
     if signals is None or not held:
         raise ModelError("no episode came; record some first")
     return tuple(held), signals
 
 
+def thinned(items: Sequence[Any], lengths: Sequence[int], ticks: int = _ENOUGH) -> Sequence[Any]:
+    """Evenly spaced ones of some episodes, so many that they have about so many ticks; all if they have no more."""
+    return items[:: max(1, -(-sum(lengths) // max(1, ticks)))]
+
+
 def fitted(signals: Signals, tracks: Iterable[Track]) -> Signals:
-    """The signals with mean and standard deviation of vectors (where they are given) and depth over the tracks."""
-    tracks = list(tracks)
+    """The signals with mean and standard deviation of vectors (where they are given) and depth over the tracks.
+
+    Of long stores evenly spaced episodes are taken, so that the memory which that takes has a bound.
+    """
+    every = list(tracks)
+    lengths = [k.length for k in every]
+    tracks = thinned(every, lengths)
 
     def fit(signal: Signal) -> Signal:
         if signal.kind == "vector":
@@ -271,7 +313,8 @@ def fitted(signals: Signals, tracks: Iterable[Track]) -> Signals:
             values = [k.values[signal.name][there] for k, there in zip(tracks, given, strict=True)]
             return _fitted_vector(signal, values if any(map(len, values)) else [k.values[signal.name] for k in tracks])
         if signal.kind == "depth":
-            some = np.concatenate([k.values[signal.name][::10].ravel() for k in tracks]).astype(np.float32)
+            few = thinned(every, lengths, 10 * _PIXELS // signal.size)
+            some = np.concatenate([k.values[signal.name][::10].ravel() for k in few]).astype(np.float32)
             some = some[np.isfinite(some)]
             mean, std = (float(some.mean()), float(some.std())) if some.size else (0.0, 1.0)
             return replace(signal, mean=(mean,), std=(std or 1.0,))
@@ -311,6 +354,15 @@ def _values(episode: xr.Dataset, name: str, shape: tuple[int, ...], dtype: Any) 
             f"{_where(episode)}: {name!r} came with shape {came} a tick, wanted {shape}; is it of another scene?"
         )
     return variable.values.astype(dtype)
+
+
+def _sum(track: Track) -> str:
+    """Digest of an episode's name and values."""
+    out = hashlib.sha256(repr((track.seed, track.digest, track.length)).encode())
+    for name, value in sorted(track.values.items()):
+        out.update(name.encode())
+        out.update(np.ascontiguousarray(value).data)
+    return out.hexdigest()
 
 
 def _where(episode: xr.Dataset) -> str:

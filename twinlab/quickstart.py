@@ -10,15 +10,15 @@ from typing import Any
 
 import xarray as xr
 
-from twinlab import plots, rooms
+from twinlab import plots
 from twinlab.cell import Cell
 from twinlab.collect import collect
-from twinlab.episodes import Policy, record
+from twinlab.episodes import record
 from twinlab.evaluate import foresee, localise
 from twinlab.model import WorldModel
 from twinlab.model.checkpoint import find
 from twinlab.scene import SceneSpec, read_scene
-from twinlab.score import rows, score, summary
+from twinlab.score import acting, rows, score, summary
 from twinlab.store import EpisodeStore
 from twinlab.train import Fit, fit
 from twinlab.widgets.report import report
@@ -198,14 +198,6 @@ def scored(job: Quickstart, spec: SceneSpec, name: str, count: int, tell: Tell) 
 
 
 _LEARNED = ("cloned", "planned")
-
-
-def acting(name: str, spec: SceneSpec, model: Path) -> Policy:
-    """A policy by its name, for a line and, if it needs one, with the model in a folder."""
-    fields: dict[str, Any] = {} if name == "still" else {"spec": spec}
-    if name in _LEARNED:
-        fields["model"] = str(model)
-    return rooms.build("policies", name, **fields)
 
 
 def _errors(foreseen: xr.Dataset) -> list[dict[str, str]]:

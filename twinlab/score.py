@@ -1,7 +1,9 @@
 """Score a policy on a line: closed-loop runs over seeds, KPIs with intervals."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -26,6 +28,7 @@ def score(
     ticks: int | None = None,
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
+    cluster: Any = None,
 ) -> xr.Dataset:
     """The KPIs of closed-loop runs.
 
@@ -36,6 +39,7 @@ def score(
         ticks: length of each run; the line's own where it is not given.
         workers: processes.
         progress: called with how many runs are done, of how many.
+        cluster: a `distributed.Client` whose workers run them instead, see `workers.spread`.
 
     Returns:
         A dataset with dim `seed`, in the order of the seeds, and one variable a metric, see `kpi.Kpis`. Its attribute
@@ -46,7 +50,7 @@ def score(
     rows: dict[int, dict[str, float]] = {}
     goals: set[str] = set()
     counts: dict[int, dict[str, tuple[int, int]]] = {}
-    answers = spread(_run, [(cell.spec, policy, seed, ticks) for seed in seeds], workers)
+    answers = spread(run, [(cell.spec, policy, seed, ticks) for seed in seeds], workers, cluster)
     for done, (seed, row, goal, counted) in enumerate(answers, 1):
         rows[seed], counts[seed] = row, counted
         goals.add(goal)
@@ -87,11 +91,23 @@ def summary(scores: xr.Dataset | Mapping[str, xr.Dataset]) -> xr.Dataset:
         scores = {str(scores.attrs["policy"]): scores}
     out = xr.Dataset(coords={"policy": list(scores), "statistic": ["mean", "low", "high"]})
     for name in (n for n in UNITS if n != "items"):
-        values = [_interval(one[name].values, _weights(one, name), name in _SHARES) for one in scores.values()]
+        values = [pooled(name, one[name].values, one["items"].values) for one in scores.values()]
         out[name] = (("policy", "statistic"), np.array(values), {"units": UNITS[name]})
     out["seeds"] = ("policy", [one.sizes["seed"] for one in scores.values()], {"units": "1"})
     out["items"] = ("policy", [int(one["items"].sum()) for one in scores.values()], {"units": "1"})
     return out
+
+
+def pooled(metric: str, values: np.ndarray, items: np.ndarray) -> tuple[float, float, float]:
+    """Mean, low and high of a metric over seeds, as `summary` tells them.
+
+    Args:
+        metric: its name; shares of items are pooled over all items, what is measured per run counts once a run.
+        values: of it (seed,).
+        items: how many items each run decided (seed,).
+    """
+    weights = items if metric in _SHARES else np.ones(len(values))
+    return _interval(values, np.where(np.isnan(values), 0.0, weights), metric in _SHARES)
 
 
 def rows(found: xr.Dataset, metrics: Iterable[str] = SHOWN) -> list[dict[str, str]]:
@@ -145,10 +161,44 @@ def trial(spec: SceneSpec, name: str, seeds: Iterable[int], workers: int = 1) ->
         return score(cell, rooms.build("policies", policy, spec=varied), seeds, workers=workers)
 
 
-def _weights(scores: xr.Dataset, name: str) -> np.ndarray:
-    """Shares of items are pooled over all items; what is measured per run counts once a run."""
-    weights = scores["items"].values if name in _SHARES else np.ones(scores.sizes["seed"])
-    return np.where(np.isnan(scores[name].values), 0.0, weights)
+def acting(name: str, spec: SceneSpec, model: str | Path = "") -> Policy:
+    """A policy by its name, for a line and, if it needs one, with the model of a name or in a folder."""
+    known = {field.name for field in fields(rooms.load("policies", name))}
+    given: dict[str, Any] = {"spec": spec, "model": str(model), "actuators": len(spec.actuators)}
+    policy: Policy = rooms.build("policies", name, **{key: given[key] for key in given if key in known})
+    return policy
+
+
+def run(
+    spec: SceneSpec,
+    policy: Policy,
+    seed: int,
+    ticks: int,
+    own: Mapping[str, Callable[[xr.Dataset], float]] | None = None,
+) -> tuple[int, dict[str, float], str, dict[str, tuple[int, int]]]:
+    """One closed-loop run.
+
+    Args:
+        spec: the line; its cameras are left out where the policy is blind and only KPIs are asked for.
+        policy: who acts.
+        seed: of the line and the policy.
+        ticks: length.
+        own: more metrics, functions of the whole episode.
+
+    Returns:
+        The seed, its KPIs and other metrics, its goal in words, and how many items are right, of how many, by what the
+        task tells apart.
+    """
+    pictures = [name for name, sensor in spec.sensors.items() if sensor.sees()]
+    with Cell(spec, without=() if policy.sees_pictures or own else pictures) as cell:
+        episode = record(cell, policy, ticks, seed, keep=None if own else ("busy",))
+        ends, by = ends_of(cell.events), spec.task.apart
+        ways: dict[str, list[str]] = {}
+        for item in cell.items if by else ():
+            ways.setdefault(item.properties[by], []).append(ends.get(item.name, ""))
+    counted = {value: (each.count("correct"), sum(map(bool, each))) for value, each in ways.items()}
+    row = asdict(kpis(episode)) | {name: float(metric(episode)) for name, metric in (own or {}).items()}
+    return seed, row, str(episode.attrs["instruction"]), counted
 
 
 def _interval(values: np.ndarray, weights: np.ndarray, share: bool) -> tuple[float, float, float]:
@@ -158,17 +208,3 @@ def _interval(values: np.ndarray, weights: np.ndarray, share: bool) -> tuple[flo
         wilson = binomtest(round(mean * count), count).proportion_ci(method="wilson")
         return (mean, float(wilson.low), float(wilson.high))
     return (mean, low, high)
-
-
-def _run(
-    spec: SceneSpec, policy: Policy, seed: int, ticks: int
-) -> tuple[int, dict[str, float], str, dict[str, tuple[int, int]]]:
-    """A seed's KPIs, its goal in words, and how many items are right, of how many, by what the task tells apart."""
-    pictures = [name for name, sensor in spec.sensors.items() if sensor.sees()]
-    with Cell(spec, without=() if policy.sees_pictures else pictures) as cell:
-        episode, ends, by = record(cell, policy, ticks, seed, keep=("busy",)), ends_of(cell.events), spec.task.apart
-        ways: dict[str, list[str]] = {}
-        for item in cell.items if by else ():
-            ways.setdefault(item.properties[by], []).append(ends.get(item.name, ""))
-    counted = {value: (own.count("correct"), sum(map(bool, own))) for value, own in ways.items()}
-    return seed, asdict(kpis(episode)), str(episode.attrs["instruction"]), counted

@@ -159,7 +159,7 @@ def test_build_gives_the_variant_with_the_fields_that_were_given():
         (lambda: rooms.build("planners", "cme"), "Did you mean 'cem'?"),
         (lambda: rooms.load("sensors", "__init__"), "no '__init__' in sensors/"),
         (lambda: rooms.load("sensors", "../bodies/arm"), "no '../bodies/arm' in sensors/"),
-        (lambda: rooms.names("sensor"), "no room 'sensor'; there are ['bodies', "),
+        (lambda: rooms.names("sensor"), "no room 'sensor'; there are ["),
         (lambda: rooms.names("sensor"), "Did you mean 'sensors'?"),
         (lambda: rooms.add_folder("planer", "."), "Did you mean 'planners'?"),
         (lambda: rooms.add_folder("planners", "nowhere"), "no folder 'nowhere' to add to planners/"),

@@ -14,13 +14,13 @@ for _name in ("LP_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 
 import argparse
 import contextlib
-import json
 import logging
 import random
 import tempfile
 import time
 
 import numpy as np
+from turns import tell
 
 from twinlab.experiment import experiment
 
@@ -60,9 +60,7 @@ def main() -> None:
     for kind in KINDS:
         one, two = (np.array(times[kind, n]) for n in (1, 2))
         for name, values, unit in (("one", one, "s"), ("two", two, "s"), ("two_over_one", one / two, "1")):
-            told = {"name": f"{name}_{kind}", "value": round(float(np.median(values)), 3), "unit": unit}
-            ends = {"low": round(float(values.min()), 3), "high": round(float(values.max()), 3)}
-            print(json.dumps(told | {"n": len(values)} | ends))
+            tell(f"{name}_{kind}", values, unit)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ for _name in ("LP_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
 import argparse
-import json
 import random
 import tempfile
 import time
@@ -31,6 +30,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import xarray as xr
+from turns import tell
 
 from twinlab import rooms
 from twinlab.cell import Cell
@@ -139,12 +139,6 @@ def rate(read: Reader, windows: list[tuple[int, int]]) -> float:
     for index, start in windows:
         read(index, start)
     return len(windows) / (time.perf_counter() - began)
-
-
-def tell(name: str, values: np.ndarray, unit: str) -> None:
-    told = {"name": name, "value": float(np.median(values)), "unit": unit, "n": len(values)}
-    told |= {"low": float(values.min()), "high": float(values.max())}
-    print(json.dumps({k: round(v, 4) if isinstance(v, float) else v for k, v in told.items()}))
 
 
 def main() -> None:

@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from turns import tell
 
 from twinlab import rooms
 from twinlab.batches import Track, Windows, hold
@@ -161,9 +162,7 @@ def main() -> None:
         store, out = EpisodeStore(Path(folder) / "store"), Path(folder) / "model"
         turns = [turn(settings, store, out) for _ in range(asked.turns)]
         for name in turns[0]:
-            values = [found[name] for found in turns]
-            told = {"name": name, "value": round(float(np.median(values)), 4), "unit": unit(name), "n": len(values)}
-            print(json.dumps(told | {"low": round(min(values), 4), "high": round(max(values), 4)}))
+            tell(name, [found[name] for found in turns], unit(name))
         for name, value in sizes(store, out).items():
             print(json.dumps({"name": name, "value": round(value, 1), "unit": unit(name), "n": len(store)}))
 

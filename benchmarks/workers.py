@@ -12,13 +12,13 @@ for _name in ("LP_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")  # one core a process, as `workers.spread` has it
 
 import argparse
-import json
 import random
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
+from turns import tell
 
 from twinlab import rooms
 from twinlab.collect import collect
@@ -50,8 +50,7 @@ def main() -> None:
         rows.append((row[1], row[2]))
     one, two = np.array(rows).T
     for name, values, unit in (("one", one, "s"), ("two", two, "s"), ("two_over_one", one / two, "1")):
-        told = {"name": name, "value": round(float(np.median(values)), 3), "unit": unit, "n": len(values)}
-        print(json.dumps(told | {"low": round(float(values.min()), 3), "high": round(float(values.max()), 3)}))
+        tell(name, values, unit)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from twinlab.collect import collect
 from twinlab.episodes import record
 from twinlab.evaluate import foresee, localise
 from twinlab.model import WorldModel
-from twinlab.model.checkpoint import find
+from twinlab.model.checkpoint import digest, find
 from twinlab.scene import SceneSpec, read_scene
 from twinlab.score import acting, rows, score, summary
 from twinlab.store import EpisodeStore
@@ -143,7 +143,7 @@ def kept_scores(model: str | Path) -> xr.Dataset:
 
 def recorded(job: Quickstart, spec: SceneSpec, tell: Tell) -> EpisodeStore:
     """The store with all episodes of the job: two thirds stray, all are taught by the expert, noise takes turns."""
-    path, expert = Path(job.folder) / "store", acting("expert", spec, Path())
+    path, expert = Path(job.folder) / "store", acting("expert", spec)
     groups: dict[tuple[str, float], list[int]] = {}
     for seed, kind in _kinds(job).items():
         groups.setdefault(kind, []).append(seed)
@@ -153,7 +153,7 @@ def recorded(job: Quickstart, spec: SceneSpec, tell: Tell) -> EpisodeStore:
         def told(count: int, _: int, before: int = done) -> None:
             tell("record", before + count, len(_kinds(job)))
 
-        collect(path, spec, acting(name, spec, Path()), part, job.ticks, noise, job.workers, told, expert)
+        collect(path, spec, acting(name, spec), part, job.ticks, noise, job.workers, told, expert)
         done += len(part)
     return EpisodeStore(path)
 
@@ -184,7 +184,7 @@ def trained(job: Quickstart, store: EpisodeStore, tell: Tell) -> WorldModel:
 def scored(job: Quickstart, spec: SceneSpec, name: str, count: int, tell: Tell) -> xr.Dataset:
     """The scores of one policy, or those that were got with the same code of line and model."""
     model = Path(job.folder) / "model"
-    weights = hashlib.sha256((model / "model.safetensors").read_bytes()).hexdigest() if name in _LEARNED else ""
+    weights = digest(model) if name in _LEARNED else ""
     key = _key({"scene": spec.digest, "policy": name, "seeds": count, "ticks": job.ticks, "model": weights})
     kept = Path(job.folder) / "scores" / f"{name}-{key}.json"
     if kept.is_file():

@@ -33,6 +33,7 @@ import xarray as xr
 
 import twinlab
 from twinlab.errors import TrackingError
+from twinlab.files import whole
 from twinlab.scene import SceneSpec
 
 _PACKAGES = (
@@ -232,9 +233,8 @@ def _write(path: Path, what: Any) -> None:
         text = json.dumps(what, indent=1)
     except (TypeError, ValueError) as told:
         raise TrackingError(f"{path.name} of a run: {told}; wanted plain values") from told
-    draft = path.with_suffix(".draft")
-    draft.write_text(text, encoding="utf-8")
-    os.replace(draft, path)
+    with whole(path) as draft:
+        draft.write_text(text, encoding="utf-8")
 
 
 def _now() -> str:

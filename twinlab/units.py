@@ -32,7 +32,7 @@ def to_si(value: Any, description: str, where: str) -> Any:
     unit = re.search(r"\[([^\[\]]+)\]$", description)
     if unit is None or not isinstance(value, str) or not _QUANTITY.fullmatch(value):
         return value
-    pint, registry = _pint()
+    pint, registry = loaded()
     try:
         return float(round(registry.Quantity(value).to(unit[1]).magnitude, 12))
     except pint.DimensionalityError as told:
@@ -42,7 +42,8 @@ def to_si(value: Any, description: str, where: str) -> Any:
 
 
 @cache
-def _pint() -> tuple[Any, Any]:
+def loaded() -> tuple[Any, Any]:
+    """Pint and its registry, loaded when first asked for."""
     import pint  # costs a third of a second, and most scenes are all SI
 
     return pint, pint.UnitRegistry()

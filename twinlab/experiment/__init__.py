@@ -6,6 +6,7 @@ done is kept by the digest of these, and a table that was begun, widened or aske
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,8 @@ def experiment(
     levels = factors_of(spec, factors)
     settings = list(settings_of(spec, levels, policy, model))
     folder = Path(out) if out is not None else Path("data/runs/experiments") / spec.name
-    found = _ran(folder, settings, seeds, ticks, own, _spread(workers, cluster), _told(progress, into))
+    spreading = partial(spread, _one, workers=workers, cluster=cluster)
+    found = _ran(folder, settings, seeds, ticks, own, spreading, _told(progress, into))
     who = {} if "policy" in factors else {"policy": policy_name(settings[0].policy)}
     split = ",".join(sorted({split_of(seed) for seed in seeds}))
     about = {"scene": spec.name, "scene_digest": spec.digest, "ticks": ticks, "split": split, "code": code(), **who}
@@ -129,10 +131,6 @@ def _one(
     index: int, spec: SceneSpec, policy: Policy, seed: int, ticks: int, own: Mapping[str, Metric]
 ) -> tuple[int, dict[str, float]]:
     return index, run(spec, policy, seed, ticks, own)[1]
-
-
-def _spread(workers: int, cluster: Any) -> Callable[[list[tuple[Any, ...]]], Iterable[Any]]:
-    return lambda jobs: spread(_one, jobs, workers, cluster)
 
 
 def _told(progress: Progress | None, into: Run | None) -> Progress:

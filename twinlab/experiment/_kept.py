@@ -4,8 +4,6 @@ import hashlib
 import inspect
 import json
 import math
-import os
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
@@ -19,6 +17,7 @@ from pydantic import BaseModel
 import twinlab
 from twinlab.episodes import Policy
 from twinlab.errors import ExperimentError
+from twinlab.files import whole
 from twinlab.scene import SceneSpec
 
 Metric = Callable[[xr.Dataset], float]
@@ -49,9 +48,9 @@ def policy_key(policy: Policy) -> Any:
         )
     weights = ""
     if isinstance(model := getattr(policy, "model", None), str):
-        from twinlab.model.checkpoint import find  # brings torch
+        from twinlab.model.checkpoint import digest  # brings torch
 
-        weights = hashlib.sha256((find(model) / "model.safetensors").read_bytes()).hexdigest()
+        weights = digest(model)
     told = {field.name: _plain(getattr(policy, field.name)) for field in fields(policy) if field.name != "model"}
     return [_source(type(policy)), told, weights]
 
@@ -85,12 +84,8 @@ def keep(folder: Path, key: str, about: Mapping[str, Any], metrics: Mapping[str,
     plain = {name: None if math.isnan(value) else value for name, value in metrics.items()}
     text = json.dumps({"about": about, "metrics": plain}, indent=1)
     try:
-        handle, draft = tempfile.mkstemp(prefix=".draft-", dir=folder)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, folder / f"{key}.json")
+        with whole(folder / f"{key}.json", lasting=True) as draft:
+            draft.write_text(text, encoding="utf-8")
     except OSError as told:
         raise ExperimentError(f"can't keep a run in {str(folder)!r} ({told}); is it full or read-only?") from told
 

@@ -9,6 +9,7 @@ import xarray as xr
 
 from twinlab.errors import FormatError, did_you_mean
 from twinlab.formats._units import each
+from twinlab.formats._whole import labels_of, over_time
 
 PLAIN: dict[str, dict[str, Any]] = {
     "timestamp": {"dtype": "float32", "shape": [1], "names": None},
@@ -52,7 +53,7 @@ def plan(episode: xr.Dataset, state: Sequence[str], deep: bool) -> Plan:
     Raises:
         FormatError: there is no such variable, or no `action`.
     """
-    known = [str(n) for n, v in episode.data_vars.items() if v.dims[:1] == ("time",)]
+    known = over_time(episode)
     for name in (*state, "action"):
         if name not in known:
             raise FormatError(f"an episode has no {name!r} over time; it has {known}.{did_you_mean(name, known)}")
@@ -110,7 +111,7 @@ def _is_state(name: str, v: xr.DataArray) -> bool:
 def _names(name: str, v: xr.DataArray) -> list[str]:
     """A name for each number of a vector."""
     size = int(np.prod(v.shape[1:], dtype=int))
-    labels = v.coords[v.dims[-1]].values.tolist() if v.dims[-1] in v.coords else list(v.attrs.get("labels", ()))
+    labels = labels_of(v)
     if v.ndim < 2 or len(labels) != size:
         labels = [str(i) for i in range(size)] if v.ndim > 1 else [""]
     return [".".join(part for part in (name, str(label)) if part) for label in labels]

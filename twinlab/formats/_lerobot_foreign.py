@@ -10,6 +10,7 @@ from PIL import Image, UnidentifiedImageError
 
 from twinlab.errors import FormatError
 from twinlab.formats._columns import numbers
+from twinlab.formats._foreign import about, limits
 
 _INDEX = ("timestamp", "frame_index", "episode_index", "index", "task_index")
 _PREFIXES = ("observation.images.", "observation.", "next.")
@@ -53,15 +54,8 @@ def guessed(source: Known, row: dict[str, Any], table: pa.Table, where: str) -> 
         labels = _labels(source.features["action"])
         coords["actuator"] = labels or [str(i) for i in range(out["action"][1].shape[1])]
     tasks = [str(task) for task in row.get("tasks") or ()]
-    attrs = {
-        "scene": str(source.info.get("robot_type") or "unknown"),
-        "scene_digest": "",
-        "seed": int(row["episode_index"]),
-        "instruction": "; ".join(tasks),
-        "policy": "unknown",
-        "tick": 1 / fps,
-        "guessed": unsure,
-    }
+    scene = str(source.info.get("robot_type") or "unknown")
+    attrs = about(scene, int(row["episode_index"]), 1 / fps, "; ".join(tasks)) | {"guessed": unsure}
     return xr.Dataset(out, coords, attrs | ({"left_out": left} if left else {}))
 
 
@@ -134,6 +128,4 @@ def _limits(source: Known, values: np.ndarray) -> dict[str, list[float]]:
     """Limits of the action: its extremes over the dataset, or over the episode if no statistics are told."""
     told, size = source.stats.get("action", {}), values.shape[1]
     low, high = (np.ravel(told.get(word, ())).astype(float) for word in ("min", "max"))
-    if low.size != size or high.size != size:
-        low, high = values.min(axis=0).astype(float), values.max(axis=0).astype(float)
-    return {"low": low.tolist(), "high": high.tolist()}
+    return {"low": low.tolist(), "high": high.tolist()} if low.size == high.size == size else limits(values)

@@ -11,6 +11,7 @@ from mcap_ros2.decoder import DecoderFactory
 
 from twinlab.errors import FormatError, did_you_mean
 from twinlab.formats import _ros
+from twinlab.formats._foreign import about, held, limits
 from twinlab.formats._whole import parsed, restored
 
 MAGIC = b"\x89MCAP0\r\n"
@@ -224,23 +225,16 @@ def _held(
         values, attrs = _meant(one, _at(one, ticks, str(path)))
         if one.topic == settings.action and "action" not in out:  # of a topic of several fields, the first
             values = values.reshape(len(ticks), -1)
-            limits = {
-                "low": values.min(axis=0).astype(float).tolist(),
-                "high": values.max(axis=0).astype(float).tolist(),
-            }
             coords["actuator"] = attrs.pop("labels", [str(i) for i in range(values.shape[1])])
-            out["action"] = (("time", "actuator"), values, attrs | {"role": "action"} | limits)
+            out["action"] = (("time", "actuator"), values, attrs | {"role": "action"} | limits(values))
             continue
         dims = [f"{name}_{i}" for i in range(values.ndim - 1)]
         out[name] = (("time", *dims), values, attrs)
         newest = np.searchsorted(one.logged, ticks, side="right") - 1
         age = (ticks - np.array(one.taken)[newest]) / 1e9
-        told = {"units": "s", "kind": "vector", "role": "reading"}
-        out[f"{name}_age"] = ("time", np.maximum(age, 0).astype(np.float32), told)
-        out[f"{name}_valid"] = ("time", _valid(one, ticks, newest, step), told | {"units": "1", "kind": "pulse"})
-    attrs = {"scene": path.stem, "scene_digest": "", "seed": number, "instruction": "", "policy": "unknown"}
-    attrs |= {"tick": settings.tick, "began": str(np.datetime64(int(start), "ns")), "left_out": sorted(left)}
-    return xr.Dataset(out, coords, attrs)
+        out |= held(name, age, _valid(one, ticks, newest, step))
+    more = {"began": str(np.datetime64(int(start), "ns")), "left_out": sorted(left)}
+    return xr.Dataset(out, coords, about(path.stem, number, settings.tick) | more)
 
 
 def _word(part: str) -> str:

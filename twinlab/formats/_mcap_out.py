@@ -9,7 +9,7 @@ import xarray as xr
 from mcap_ros2.writer import Writer
 
 from twinlab.formats import _ros
-from twinlab.formats._whole import check, described
+from twinlab.formats._whole import check, described, over_time
 
 _CAMERA, _LOG = "sensor_msgs/msg/CameraInfo", "rcl_interfaces/msg/Log"
 _CLOSE = 2_000  # samples at times nearer than this are one [ns]
@@ -43,7 +43,7 @@ def topics(episode: xr.Dataset) -> list[Topic]:
     """Where each variable over time goes: readings to `/<name>`, all else to `/twin/<name>`, links to `/tf`."""
     out: list[Topic] = []
     done: set[str] = set()
-    for name in (str(n) for n, v in episode.data_vars.items() if v.dims[:1] == ("time",)):
+    for name in over_time(episode):
         if name in done:
             continue
         schema, parts = _schema(episode, name), {"": name}

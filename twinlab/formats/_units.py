@@ -1,13 +1,12 @@
 """Units as plants write them into SI."""
 
 import re
-from functools import cache
 from tokenize import TokenError
-from typing import Any
 
 import numpy as np
 
 from twinlab.errors import FormatError
+from twinlab.units import loaded
 
 _SI = (
     "1", "m", "kg", "s", "A", "K", "rad", "m s-1", "m s-2", "rad s-1", "rad s-2", "N", "J", "N m", "Pa", "W", "V",
@@ -35,7 +34,7 @@ def si(unit: str, where: str) -> tuple[str, float, float]:
     """
     if unit.strip() in _COUNTS:
         return "1", 1.0, 0.0
-    pint, registry = _pint()
+    pint, registry = loaded()
     try:
         ends = registry.Quantity(np.array([0.0, 1.0]), _spelled(unit))
         name = next((n for n in _candidates(unit) if ends.is_compatible_with(_spelled(n))), "")
@@ -81,10 +80,3 @@ def _spelled(unit: str) -> str:
     unit = unit.replace("%", "percent").replace("°C", "degC").replace("°", "deg")
     powers = re.sub(r"([A-Za-z])(-?\d+)(?![\d.])", r"\1**\2", unit)
     return re.sub(r"(?<=[A-Za-z0-9]) +(?=[A-Za-z])", " * ", powers)
-
-
-@cache
-def _pint() -> tuple[Any, Any]:
-    import pint  # costs a third of a second
-
-    return pint, pint.UnitRegistry()

@@ -42,6 +42,17 @@ def tick_of(episode: xr.Dataset, number: int) -> float:
     return tick
 
 
+def over_time(episode: xr.Dataset) -> list[str]:
+    """The names of an episode's variables over time."""
+    return [str(name) for name, v in episode.data_vars.items() if v.dims[:1] == ("time",)]
+
+
+def labels_of(variable: xr.DataArray) -> list[Any]:
+    """The names along a variable's last axis; none where they are not told."""
+    axis = variable.dims[-1]
+    return variable.coords[axis].values.tolist() if axis in variable.coords else [*variable.attrs.get("labels", ())]
+
+
 def described(episode: xr.Dataset, apart: Collection[str], **more: Any) -> str:
     """JSON that says all of an episode but the values of the variables that are kept apart."""
     variables = {}

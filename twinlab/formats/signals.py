@@ -15,9 +15,10 @@ from twinlab.errors import FormatError
 from twinlab.formats import wanted
 from twinlab.formats._cells import Dialect, Table, read_csv, read_parquet
 from twinlab.formats._files import each, write_each
+from twinlab.formats._foreign import about, held, limits
 from twinlab.formats._units import each as each_unit
 from twinlab.formats._units import si
-from twinlab.formats._whole import check, described, parsed, restored
+from twinlab.formats._whole import check, described, labels_of, over_time, parsed, restored
 
 _THROUGH = {"b": np.int8}  # by what texts become such numbers
 _CLOSE = 1e-6  # to which dates in 64 bits can be told apart [s]
@@ -98,15 +99,15 @@ class Signals:
         check(episode, 0)
         columns: dict[str, np.ndarray] = {"time [s]": episode["time"].values}
         kept: dict[str, list[str]] = {}
-        for name in (str(n) for n, v in episode.data_vars.items() if v.dims[:1] == ("time",)):
+        ticked = over_time(episode)
+        for name in ticked:
             v = episode[name]
             flat = v.values.reshape(episode.sizes["time"], -1)
             if 0 < flat.shape[1] <= self.widest:
                 heads = _heads(name, v, flat.shape[1])
                 columns |= dict(zip(heads, flat.T, strict=True))
                 kept[name] = heads
-        wide = {str(n) for n, v in episode.data_vars.items() if v.dims[:1] == ("time",)}
-        told = described(episode, wide, columns=kept)
+        told = described(episode, ticked, columns=kept)
         if path.suffix == ".parquet":
             pq.write_table(pa.table(columns).replace_schema_metadata({"twinlab": told}), path, write_page_checksum=True)
             return
@@ -159,8 +160,8 @@ class Signals:
         out: dict[str, Any] = {}
         for name, (values, attrs) in signals.items():
             out |= self._held(name, values, attrs, times, ticks + first)
-        attrs = {"scene": self.scene or table.path.stem, "scene_digest": "", "seed": number, "policy": "unknown"}
-        attrs |= {"instruction": self.instruction, "tick": self.tick} | ({"began": began} if began else {})
+        attrs = about(self.scene or table.path.stem, number, self.tick, self.instruction)
+        attrs |= {"began": began} if began else {}
         return self._with_action(xr.Dataset(out, {"time": ("time", ticks, {"units": "s"})}, attrs))
 
     def _signal(self, table: Table, name: str, unit: str | None) -> tuple[np.ndarray, dict[str, Any]]:
@@ -182,22 +183,16 @@ class Signals:
         newest = np.searchsorted(times, ticks + _CLOSE, side="right") - 1
         there = np.maximum.accumulate(np.where(np.isnan(values), -1, np.arange(len(values))))[newest]
         dtype = {"pulse": bool, "label": np.int64}.get(attrs["kind"], np.float32)
-        age = np.maximum(ticks - times[there], 0)
+        age = ticks - times[there]
         valid = (there == newest) & (age <= self.gap)
-        told = {"units": "s", "kind": "vector", "role": "reading"}
-        return {
-            name: ("time", values[there].astype(dtype), attrs),
-            f"{name}_age": ("time", age.astype(np.float32), told),
-            f"{name}_valid": ("time", valid, told | {"units": "1", "kind": "pulse"}),
-        }
+        return {name: ("time", values[there].astype(dtype), attrs), **held(name, age, valid)}
 
     def _with_action(self, episode: xr.Dataset) -> xr.Dataset:
         if not self.action:
             return episode
         values = np.stack([episode[name].values.astype(np.float32) for name in self.action], axis=1)
-        limits = {"low": values.min(axis=0).astype(float).tolist(), "high": values.max(axis=0).astype(float).tolist()}
         units = " ".join(episode[name].attrs["units"].replace(" ", "*") for name in self.action)
-        attrs = {"units": units, "kind": "vector", "role": "action", **limits}
+        attrs = {"units": units, "kind": "vector", "role": "action", **limits(values)}
         gone = [f"{name}{end}" for name in self.action for end in ("", "_age", "_valid")]
         kept = episode.drop_vars(gone).assign_coords(actuator=list(self.action))
         return kept.assign(action=(("time", "actuator"), values, attrs))
@@ -225,9 +220,9 @@ def _own(table: Table, text: str) -> xr.Dataset:
 def _heads(name: str, v: xr.DataArray, size: int) -> list[str]:
     """Names of the columns of a variable, with units."""
     units = ["bool"] * size if v.dtype == bool else each_unit(str(v.attrs["units"]), size)
-    labels = v.coords[v.dims[-1]].values.tolist() if v.dims[-1] in v.coords else list(v.attrs.get("labels", ()))
     if v.ndim == 1:
         return [f"{name} [{units[0]}]"]
+    labels = labels_of(v)
     if v.ndim > 2 or len(labels) != size:
         labels = list(range(size))
     return [f"{name}.{label} [{unit}]" for label, unit in zip(labels, units, strict=True)]

@@ -4,7 +4,6 @@ import functools
 import hashlib
 import os
 import re
-import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import platformdirs
 from scipy import sparse
 
 from twinlab.errors import MeshError
+from twinlab.files import whole
 from twinlab.meshes import _convex
 from twinlab.meshes._convex import Bulk as Bulk
 from twinlab.meshes._convex import bulk as bulk
@@ -211,9 +211,8 @@ def _save(file: Path, mesh: Mesh) -> None:
 def _write(file: Path, arrays: dict[str, Any]) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".part", delete=False) as part:
-            np.savez_compressed(part, **arrays)
-        os.replace(part.name, file)
+        with whole(file) as draft, draft.open("wb") as opened:
+            np.savez_compressed(opened, **arrays)
     except OSError:
         return  # a folder that can't be written to costs time, not the work
 

@@ -1,5 +1,6 @@
 """A model on disk: weights as safetensors, its configuration as JSON, a card for people. No pickle."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -12,8 +13,10 @@ from safetensors import SafetensorError
 
 from twinlab.batches import Signal, Signals
 from twinlab.errors import ModelError, did_you_mean
+from twinlab.files import whole
 
 FORMAT = "twinlab-world-model/1"
+_WEIGHTS = "model.safetensors"
 _HOUSE = Path(__file__).parents[1]
 FOLDERS = (_HOUSE.parent / "data" / "models", _HOUSE / "data" / "models")  # in a checkout; in an installed wheel
 _USE = (
@@ -36,9 +39,9 @@ def save(model: Any, folder: str | Path, card: dict[str, Any]) -> Path:
     (folder / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
     (folder / "card.md").write_text(_card(model, card), encoding="utf-8")
     state = {name: _packed(value.detach().cpu().contiguous()) for name, value in model.state_dict().items()}
-    partial = folder / "model.safetensors.partial"
-    safetensors.torch.save_file(state, partial, metadata={"format": FORMAT})
-    return partial.replace(folder / "model.safetensors").parent
+    with whole(folder / _WEIGHTS) as draft:
+        safetensors.torch.save_file(state, draft, metadata={"format": FORMAT})
+    return folder
 
 
 def rounded(model: Any) -> Any:
@@ -60,6 +63,11 @@ def find(model: str | Path) -> Path:
     return shipped[0] if shipped else Path(model)
 
 
+def digest(model: str | Path) -> str:
+    """The SHA-256 of a model's weights, which is given by name or folder."""
+    return hashlib.sha256((find(model) / _WEIGHTS).read_bytes()).hexdigest()
+
+
 def load(model: Any, size: Any, folder: str | Path) -> Any:
     """The model of a folder, set to evaluation.
 
@@ -72,7 +80,7 @@ def load(model: Any, size: Any, folder: str | Path) -> Any:
         ModelError: a file is missing, truncated or not one of ours.
     """
     folder = find(folder)
-    for name in ("config.json", "model.safetensors"):
+    for name in ("config.json", _WEIGHTS):
         if not (folder / name).is_file():
             raise ModelError(
                 f"no {name} in {str(folder)!r}; give a folder that WorldModel.save wrote, or the name of a model that "
@@ -89,7 +97,7 @@ def load(model: Any, size: Any, folder: str | Path) -> Any:
             raise
         raise ModelError(f"config.json in {str(folder)!r} is damaged or not of twinlab: {told!r}") from told
     try:
-        state = safetensors.torch.load_file(folder / "model.safetensors")
+        state = safetensors.torch.load_file(folder / _WEIGHTS)
         built.load_state_dict(state)
     except (SafetensorError, RuntimeError) as told:
         raise ModelError(f"model.safetensors in {str(folder)!r} is truncated, or of another model: {told}") from told

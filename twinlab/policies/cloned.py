@@ -1,6 +1,5 @@
 """Behaviour cloning: what the expert would do, as the world model learnt it from readings alone."""
 
-import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import torch
 from twinlab.errors import ModelError
 from twinlab.language import Meaning
 from twinlab.model import WorldModel
-from twinlab.model.checkpoint import find
+from twinlab.model.checkpoint import digest, find
 from twinlab.readings import Readings
 from twinlab.scene import SceneSpec, read_scene
 
@@ -40,8 +39,7 @@ class Cloned:
 
     def lineage(self) -> dict[str, str]:
         """The model's name and the digest of its weights."""
-        weights = (find(self.model) / "model.safetensors").read_bytes()
-        return {"model": Path(self.model).name, "weights": hashlib.sha256(weights).hexdigest()[:16]}
+        return {"model": Path(self.model).name, "weights": digest(self.model)[:16]}
 
     @torch.no_grad()
     def __call__(self, readings: Readings) -> np.ndarray:

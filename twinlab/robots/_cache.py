@@ -3,13 +3,13 @@
 import functools
 import hashlib
 import json
-import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from twinlab import meshes
+from twinlab.files import whole
 
 
 def cache_folder() -> Path:
@@ -52,9 +52,8 @@ def _put(name: str, text: str) -> Path:
 
 def _written(folder: Path, name: str, text: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=folder, suffix=".part", delete=False, encoding="utf-8") as part:
-        part.write(text)
-    os.replace(part.name, folder / name)
+    with whole(folder / name) as draft:
+        draft.write_text(text, encoding="utf-8")
     return folder / name
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import xarray as xr
 
 from twinlab.errors import StoreError
+from twinlab.files import sync, whole
 from twinlab.store import _drafts, _files, _windows
 
 FORMAT = 1
@@ -162,13 +163,7 @@ class EpisodeStore:
 
     def verify(self) -> list[str]:
         """What is wrong, one line for each episode; nothing if all is well. Reads every file."""
-        faults = []
-        for name in self._names():
-            try:
-                _files.verify(self._episodes / name)
-            except StoreError as told:
-                faults.append(str(told))
-        return faults
+        return [told for _, told in self._faults()]
 
     def repair(self) -> list[str]:
         """Put aside what is damaged or half written, and tell of each; complete episodes stay.
@@ -188,12 +183,15 @@ class EpisodeStore:
             else:
                 out.append(f"{draft.name} was complete: added as {self._adopt(draft / 'episode')}")
                 draft.rmdir()
+        return out + [f"{told}: moved to {self._aside(folder)}" for folder, told in self._faults()]
+
+    def _faults(self) -> Iterator[tuple[Path, str]]:
+        """The episodes that are damaged, and what is wrong with each."""
         for name in self._names():
             try:
                 _files.verify(self._episodes / name)
             except StoreError as told:
-                out.append(f"{told}: moved to {self._aside(self._episodes / name)}")
-        return out
+                yield self._episodes / name, str(told)
 
     def _adopt(self, written: Path) -> str:
         """Make a whole episode part of the store, by one rename, and give its name."""
@@ -206,7 +204,7 @@ class EpisodeStore:
             except OSError:  # another writer took the number: try the next one
                 if not (self._episodes / name).exists():
                     raise
-        _files.sync(self._episodes)
+        sync(self._episodes)
         return name
 
     def _aside(self, folder: Path) -> str:
@@ -248,11 +246,8 @@ class EpisodeStore:
     def _make(self, mark: Path) -> None:
         try:
             self._episodes.mkdir(parents=True, exist_ok=True)
-            begun = mark.with_name(f"{mark.name}.{os.getpid()}")
-            begun.write_text(json.dumps({"format": FORMAT}), encoding="utf-8")
-            _files.sync(begun)
-            os.replace(begun, mark)
-            for folder in (self.path, self.path.parent):
-                _files.sync(folder)
+            with whole(mark, lasting=True) as draft:
+                draft.write_text(json.dumps({"format": FORMAT}), encoding="utf-8")
+            sync(self.path.parent)
         except OSError as told:
             raise StoreError(f"can't make a store at {str(self.path)!r}: {told}") from told

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from numcodecs import blosc
 from zarr.codecs import BloscCodec
 
 from twinlab.errors import StoreError
+from twinlab.files import sync
 
 DATA, CHECKS = "data", "checks.json"
 _TEXTS, _TICKS = "_texts", "_ticks"  # attributes: the text variables of an episode, its length
@@ -61,24 +61,19 @@ def _share(values: np.ndarray) -> float:
 
 def read(folder: Path) -> xr.Dataset:
     """An episode, read lazily."""
-    check_whole(folder)
+    _check_whole(folder)
     try:
         found = xr.open_zarr(folder / DATA, consolidated=False, chunks=None, zarr_format=3)
         kept = json.loads(found.attrs.pop(_TEXTS))
         del found.attrs[_TICKS]
     except (OSError, ValueError, KeyError) as told:
         raise StoreError(f"episode {str(folder)!r} can't be read ({told}); see verify()") from told
-    return with_texts(found, kept)
-
-
-def with_texts(plain: xr.Dataset, kept: dict[str, Any]) -> xr.Dataset:
-    """The dataset with the text variables of an episode, as its attributes hold them."""
     for name, text in kept.items():
-        shape = tuple(plain.sizes.get(d, len(text["values"])) for d in text["dims"])
+        shape = tuple(found.sizes.get(d, len(text["values"])) for d in text["dims"])
         values = np.array(text["values"], dtype=str).reshape(shape)
         variable = xr.Variable(text["dims"], values, text["attrs"])
-        plain = plain.assign_coords({name: variable}) if text["coordinate"] else plain.assign({name: variable})
-    return plain
+        found = found.assign_coords({name: variable}) if text["coordinate"] else found.assign({name: variable})
+    return found
 
 
 def told(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -107,7 +102,7 @@ def _checks(folder: Path) -> dict[str, tuple[int, str]]:
         ) from cause
 
 
-def check_whole(folder: Path) -> None:
+def _check_whole(folder: Path) -> None:
     """Raise unless every file is there in its full length; quick, contents are not read."""
     for name, (size, _) in _checks(folder).items():
         file = folder / name
@@ -121,7 +116,7 @@ def check_whole(folder: Path) -> None:
 
 def verify(folder: Path) -> None:
     """Raise unless every file is there and holds what was written."""
-    check_whole(folder)
+    _check_whole(folder)
     for name, (_, wanted) in _checks(folder).items():
         if _sum(folder / name) != wanted:
             raise StoreError(f"episode {str(folder)!r} is damaged: {name} was altered; restore it or see repair()")
@@ -129,12 +124,3 @@ def verify(folder: Path) -> None:
 
 def _sum(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
-
-
-def sync(path: Path) -> None:
-    """Force a file or a folder's list of names to disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -1,7 +1,6 @@
 """The state that a killed run goes on from: one safetensors file, replaced at once. No pickle."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,10 @@ from torch import nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from twinlab.errors import ModelError
+from twinlab.files import whole
 
 FORMAT = "twinlab-resume/1"
+_STATE = "state.safetensors"
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,13 +72,8 @@ def write(folder: Path, state: State, about: Mapping[str, Any]) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     told = {"format": FORMAT, "about": about, "stage": state.stage, "step": state.step, "spent": state.spent}
-    partial = folder / "state.partial"
-    save_file(dict(state.tensors), partial, metadata={"told": json.dumps(told | {"rng": state.rng})})
-    for path, then in ((partial, lambda: partial.replace(folder / "state.safetensors")), (folder, lambda: None)):
-        handle = os.open(path, os.O_RDONLY)
-        os.fsync(handle)
-        os.close(handle)
-        then()
+    with whole(folder / _STATE, lasting=True) as draft:
+        save_file(dict(state.tensors), draft, metadata={"told": json.dumps(told | {"rng": state.rng})})
 
 
 def read(folder: Path, about: Mapping[str, Any]) -> State | None:
@@ -86,7 +82,7 @@ def read(folder: Path, about: Mapping[str, Any]) -> State | None:
     Raises:
         ModelError: it is damaged, or of a run with other settings or episodes.
     """
-    path = folder / "state.safetensors"
+    path = folder / _STATE
     if not path.is_file():
         return None
     try:

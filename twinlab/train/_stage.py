@@ -131,21 +131,14 @@ def _learn(run: Run, wrapped: Any, optimizer: Any, parts: list[Given]) -> list[d
     """One step of the optimizer; gives the terms of each batch."""
     optimizer.zero_grad()
     out = []
-    for i, given in enumerate(parts):
-        if i + 1 < len(parts):
-            with run.fabric.no_backward_sync(wrapped, enabled=team.count() > 1):
-                out.append(_back(run, wrapped, given, len(parts)))
-        else:
-            out.append(_back(run, wrapped, given, len(parts)))
+    for number, given in enumerate(parts, 1):
+        with run.fabric.no_backward_sync(wrapped, enabled=number < len(parts) and team.count() > 1):
+            terms: dict[str, torch.Tensor] = wrapped(given)
+            run.fabric.backward(terms["loss"] / len(parts))
+        out.append(terms)
     run.fabric.clip_gradients(wrapped, optimizer, max_norm=run.settings.clip)
     optimizer.step()
     return out
-
-
-def _back(run: Run, wrapped: Any, given: Given, count: int) -> dict[str, torch.Tensor]:
-    terms: dict[str, torch.Tensor] = wrapped(given)
-    run.fabric.backward(terms["loss"] / count)
-    return terms
 
 
 def _share(run: Run, stage: Stage, step: int, spent: float) -> float:

@@ -2,7 +2,6 @@
 
 import functools
 import hashlib
-import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from scipy.spatial import ConvexHull, HalfspaceIntersection
 
 from twinlab import frames, meshes
 from twinlab.errors import WorldError
+from twinlab.files import whole
 from twinlab.robots import quiet
 from twinlab.snapshot import Piece
 
@@ -171,9 +171,8 @@ def _written(folder: Path, name: str, text: str) -> Path | None:
     """The file in the folder, None if it can't be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=folder, suffix=".part", delete=False, encoding="ascii") as part:
-            part.write(text)
-        os.replace(part.name, folder / name)
+        with whole(folder / name) as draft:
+            draft.write_text(text, encoding="ascii")
     except OSError:
         return None
     return folder / name

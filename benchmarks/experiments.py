@@ -50,7 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--scene", default="sorting")
     parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--seeds", type=int, default=16)
+    parser.add_argument("--seeds", type=int, default=48)
     parser.add_argument("--ticks", type=int, default=600)
     asked, order = parser.parse_args(), random.Random(0)
     times: dict[tuple[str, int], list[float]] = {(kind, n): [] for kind in KINDS for n in (1, 2)}

@@ -12,11 +12,11 @@ import tomli_w
 from conftest import blind_tables
 from typer.testing import CliRunner
 
-from twinlab import cli
+from twinlab import cli, tracking
 from twinlab.scene import read_scene, scene_names
 from twinlab.store import EpisodeStore
 
-VERBS = ("scenes", "check", "record", "train", "score", "quickstart", "doctor")
+VERBS = ("scenes", "check", "record", "train", "score", "experiment", "quickstart", "doctor")
 WIDE = {"COLUMNS": "200", "TERM": "dumb"}
 
 
@@ -178,6 +178,36 @@ def test_training_on_no_store_makes_none(refused, tmp_path):
     code, told = refused("train", tmp_path / "nothing")
     assert code == 2 and "does not exist" in told
     assert not (tmp_path / "nothing").exists()
+
+
+def test_an_experiment_prints_its_table_and_differences_and_keeps_both_runs_and_settings(scene, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = (
+        "experiment", scene, "--factor", "policy=expert,still", "--factor", "belt.speed=80 mm/s,0.12", "--seeds", 2,
+        "--ticks", 8, "--workers", 1, "--metric", "oee", "--compare", "availability",
+    )  # fmt: skip
+    told = said(*words)
+    assert "8/8" in told and "availability against expert, paired by seed, holm over 2" in told
+    assert all(word in told for word in ("belt.speed [m/s]", "0.08", "0.12", "still", "p_corrected", "significant"))
+    run = next((tmp_path / "data" / "runs").glob("experiment-*"))
+    assert set(tracking.read(run).result.data_vars) == {"oee", "availability", "items"}
+    assert tracking.read(run).settings["factors"] == ["policy=expert,still", "belt.speed=80 mm/s,0.12"]
+    said(*words)
+    assert tracking.read(f"{run}-2").metrics["runs"].values.tolist() == [8.0], "runs were done again"
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (("--factor", "belt.speed"), "wanted a name and levels, such as belt.speed=0.1,0.15"),
+        (("--factor", "belt.sped=1,2"), "has no such key"),
+        (("--cluster", "tcp://127.0.0.1:1"), "no Dask scheduler answers at 'tcp://127.0.0.1:1'"),
+    ],
+)
+def test_an_experiment_that_cannot_be_is_one_line(refused, scene, tmp_path, monkeypatch, words, wanted):
+    monkeypatch.chdir(tmp_path)
+    code, told = refused("experiment", scene, *words, "--folder", tmp_path / "runs")
+    assert code == 1 and wanted in told
 
 
 def test_scores_can_be_read_at_eighty_columns(scene, monkeypatch):

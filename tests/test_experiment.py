@@ -14,7 +14,7 @@ import xarray as xr
 from twinlab import experiment as house
 from twinlab.cell import Cell
 from twinlab.errors import ExperimentError, SceneError
-from twinlab.experiment import compare, experiment, plot, rows, summarise
+from twinlab.experiment import compare, experiment, factor_of, plot, rows, summarise
 from twinlab.experiment._factors import resolved
 from twinlab.faults.slip import Slip
 from twinlab.kpi import UNITS
@@ -278,6 +278,33 @@ def test_shares_are_pooled_over_items():
 def test_rows_tell_a_summary_with_units():
     found = rows(summarise(hand_made([[60.0, 60.0]], policy=["a"])))
     assert found == [{"policy": "a", "seeds": "2", "items": "20", "throughput [1/h]": "60.00 [60.00, 60.00]"}]
+
+
+def test_rows_tell_a_comparison():
+    noise = 100 * np.arange(8.0)
+    found = rows(compare(hand_made([noise, noise + 5], policy=["a", "b"]), "throughput"))
+    p = {"p": "0.0078125", "p_corrected": "0.0078125", "significant": "yes", "pairs": "8"}
+    assert found == [{"policy": "b", **p, "difference [1/h]": "5.00 [5.00, 5.00]"}]
+
+
+@pytest.mark.parametrize(
+    ("text", "levels"),
+    [
+        ("belt.speed=0.1, 0.15", [0.1, 0.15]),
+        ("belt.speed = 80 mm/s,0.1", ["80 mm/s", 0.1]),
+        ("belt.moves=true,false", [True, False]),
+        ("part.position=[0, 0, 1],[0.5, 0, 1]", [[0, 0, 1], [0.5, 0, 1]]),
+        ("policy=still,cloned@runs/a", ["still", ("cloned", "runs/a")]),
+    ],
+)
+def test_a_factor_can_be_written_as_text(text, levels):
+    assert factor_of(text) == (text.partition("=")[0].strip(), levels)
+
+
+@pytest.mark.parametrize("text", ["belt.speed", "=1", "belt.speed=", ""])
+def test_half_a_factor_is_refused(text):
+    with pytest.raises(ExperimentError, match="wanted a name and levels"):
+        factor_of(text)
 
 
 def test_differences_are_paired_by_seed():

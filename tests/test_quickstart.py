@@ -18,6 +18,7 @@ from twinlab.kpi import UNITS
 from twinlab.model import WorldModel
 from twinlab.quickstart import Outcome, Quickstart
 from twinlab.scene import FOLDERS, read_scene
+from twinlab.store import EpisodeStore
 
 RUNS = (("still", 2), ("cloned", 1))
 
@@ -82,6 +83,13 @@ def test_the_model_was_trained_on_training_seeds_only(outcome):
     data = outcome.model.card["Data"]
     assert data["train seeds"] == [0, 1] and data["val seeds"] == [50_000]
     assert outcome.model.card["Settings"]["following"]["steps"] == 2
+
+
+def test_a_jobs_episodes_come_by_seed_whichever_process_was_done_first(job, outcome, tmp_path):
+    turned = EpisodeStore(tmp_path / "store")
+    turned.copy(outcome.store, reversed(range(len(outcome.store))))
+    found = quickstart.chosen(job, read_scene(job.scene), turned, "training")
+    assert [turned[i].attrs["seed"] for i in found] == [0, 1] and found != sorted(found)
 
 
 def test_what_is_foreseen_and_perceived_is_of_held_out_episodes(outcome):

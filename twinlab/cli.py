@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -14,13 +14,14 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from twinlab.errors import TwinlabError
+from twinlab.errors import TwinlabError, WorkerError
 from twinlab.scene import read_scene, scene_names
 
 app = typer.Typer(help="A Jupyter workbench for digital twins of manufacturing lines.", no_args_is_help=True)
 console = Console()
 Scene = Annotated[str, typer.Argument(help="name of a scene, or path of a TOML file")]
 Workers = Annotated[int, typer.Option(help="processes that simulate at once")]
+_METRICS = ("correct", "throughput", "oee")
 Fields = Annotated[list[str], typer.Option("--set", help="a field of the format, such as depth=video or tick=0.1")]
 Outside = Annotated[str, typer.Option("--format", help="name of the format: lerobot, mcap, signals")]
 
@@ -112,6 +113,50 @@ def score(
             seen = range(60_000, 60_000 + seeds)
             found[name] = score(cell, acting(name, spec, model), seen, ticks, workers, partial(tell, name))
     _print_scores(summary(found))
+
+
+@app.command()
+def experiment(
+    scene: Scene = "sorting",
+    factor: Annotated[list[str], typer.Option(help="belt.speed=0.1,0.15; may be given several times")] = [],  # noqa: B006
+    metric: Annotated[list[str], typer.Option(help="a KPI; may be given several times")] = list(_METRICS),  # noqa: B006
+    compare: Annotated[str, typer.Option(help="metric whose differences along the first factor are tested")] = "",
+    policy: Annotated[str, typer.Option(help="who acts, where that is no factor")] = "expert",
+    seeds: Annotated[int, typer.Option(min=1, help="runs of each combination")] = 20,
+    ticks: Annotated[int | None, typer.Option(min=1, help="length of each run, instead of the line's own")] = None,
+    model: Annotated[Path, typer.Option(help="name or folder of the model, if a policy needs one")] = Path("sorting"),
+    workers: Workers = 2,
+    cluster: Annotated[str, typer.Option(help="address of a Dask scheduler whose workers run them instead")] = "",
+    folder: Annotated[Path, typer.Option(help="where a folder with settings and result is made")] = Path("data/runs"),
+    mlflow: Annotated[str, typer.Option(help="tracking URI or folder of a mirror")] = "",
+) -> None:
+    """Run every combination of levels on test seeds; what was run before is not run again.
+
+    A factor is a key of the scene, `policy` or `vary`. A policy with a model of its own is written cloned@FOLDER.
+    """
+    from twinlab import tracking
+    from twinlab.experiment import compare as compared
+    from twinlab.experiment import experiment, factor_of, factors_of, rows, summarise
+
+    spec, factors = read_scene(scene), dict(map(factor_of, factor))
+    factors_of(spec, factors)  # before a folder is made
+    asked = {"factors": factor, "metrics": metric, "policy": policy, "seeds": seeds, "ticks": ticks or spec.ticks}
+    with (
+        tracking.start(folder, f"experiment-{spec.name}", spec, asked, mlflow or None) as run,
+        _client(cluster) as client,
+        _bars() as tell,
+    ):
+        table = experiment(
+            spec, factors, range(60_000, 60_000 + seeds), list(dict.fromkeys([*metric, *filter(None, [compare])])),
+            ticks=ticks, policy=policy, model=str(model), workers=workers, cluster=client,
+            progress=lambda n, of, _: tell("run", n, of), into=run,
+        )  # fmt: skip
+    _print_rows(rows(summarise(table)), "mean over test seeds, 95 % interval")
+    if compare and factors:
+        found = compared(table, compare, next(iter(factors)))
+        about = "{metric} against {baseline}, paired by seed, {correction} over {comparisons}".format(**found.attrs)
+        _print_rows(rows(found), about)
+    console.print(f"kept: {run.folder}", markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -237,11 +282,39 @@ def _score_lines(seeds: int, workers: int) -> None:
         console.print(f"{name}: {'; '.join(told)}", markup=False, highlight=False, soft_wrap=True)
 
 
+@contextmanager
+def _client(address: str) -> Iterator[Any]:
+    """A client of the Dask scheduler there, or None for no address."""
+    if not address:
+        yield None
+        return
+    from distributed import Client
+
+    try:
+        client = Client(address, timeout="10s")
+    except (OSError, ValueError) as told:
+        raise WorkerError(f"no Dask scheduler answers at {address!r} ({told}); start one by `dask scheduler`") from told
+    with client:
+        yield client
+
+
+def _folded(value: str) -> str:
+    """A value with its interval below it."""
+    return value.replace(" [", "\n[").replace("[", "\\[")
+
+
+def _print_rows(lines: list[dict[str, str]], title: str) -> None:
+    table = Table(*map(escape, lines[0]), title=title)
+    for line in lines:
+        table.add_row(*map(_folded, line.values()))
+    console.print(table)
+
+
 def _print_scores(found: object) -> None:
     from twinlab.score import rows
 
     lines = rows(found)  # type: ignore[arg-type]
     table = Table("", *(line["policy"] for line in lines), title="mean over test seeds, 95 % interval")
     for name in list(lines[0])[1:]:
-        table.add_row(escape(name), *(line[name].replace(" [", "\n[").replace("[", "\\[") for line in lines))
+        table.add_row(escape(name), *(_folded(line[name]) for line in lines))
     console.print(table)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from twinlab.cell import Cell
 from twinlab.episodes import Policy, lineage, policy_name, record
@@ -20,6 +21,7 @@ def collect(
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
     teacher: Policy | None = None,
+    cluster: Any = None,
 ) -> EpisodeStore:
     """Record one episode for each seed that the store does not hold yet.
 
@@ -33,6 +35,7 @@ def collect(
         workers: processes, each with a cell of its own.
         progress: called with how many are done, of how many.
         teacher: see `episodes.record`.
+        cluster: a `distributed.Client` whose workers record instead; all must see the store's folder under its path.
 
     Returns:
         The store.
@@ -43,8 +46,8 @@ def collect(
     same |= lineage(policy, teacher)  # another model behind the same policy is another policy
     there = {found.get("seed") for found in store.attrs() if all(found.get(k) == v for k, v in same.items())}
     wanted = [seed for seed in dict.fromkeys(seeds) if seed not in there]
-    jobs = [(str(path), spec, policy, ticks, seed, noise, teacher) for seed in wanted]
-    for done, _ in enumerate(spread(_one, jobs, workers), 1):
+    jobs = [(str(store.path.absolute()), spec, policy, ticks, seed, noise, teacher) for seed in wanted]
+    for done, _ in enumerate(spread(_one, jobs, workers, cluster), 1):
         if progress is not None:
             progress(done, len(wanted))
     return store

@@ -159,11 +159,12 @@ def recorded(job: Quickstart, spec: SceneSpec, tell: Tell) -> EpisodeStore:
 
 
 def chosen(job: Quickstart, spec: SceneSpec, store: EpisodeStore, part: str) -> list[int]:
-    """Indices of the job's episodes for training, validation or held_out; a store may hold those of other jobs too."""
+    """Indices of the job's episodes for training, validation or held_out, by seed; a store may hold others too."""
     kinds, seeds = _kinds(job), _seeds(job)[part]
     of_line = store.select(seeds=seeds, scene_digest=spec.digest, ticks=job.ticks)
     found = store.attrs()
-    return [i for i in of_line if (found[i]["policy"], found[i]["noise"]) == kinds[found[i]["seed"]]]
+    fit_in = (i for i in of_line if (found[i]["policy"], found[i]["noise"]) == kinds[found[i]["seed"]])
+    return sorted(fit_in, key=lambda i: int(found[i]["seed"]))
 
 
 def trained(job: Quickstart, store: EpisodeStore, tell: Tell) -> WorldModel:

@@ -146,17 +146,32 @@ def _here(parcels: list[bytes], workers: int) -> Iterator[tuple[int, bytes | str
 
 
 def _there(parcels: list[bytes], client: Any) -> Iterator[tuple[int, bytes | str]]:
-    """Index and answer of each parcel, from a Dask cluster; what a lost worker had to do is done by another."""
+    """Index and answer of each parcel, from a Dask cluster; what a lost worker had to do is done by another.
+
+    Dask suspects all jobs of a worker that is lost. So those that it gives up are tried once more, one after another:
+    only what takes workers down with it is lost then.
+    """
     from distributed import Client, KilledWorker
     from distributed import as_completed as ready
 
     if not isinstance(client, Client) or client.asynchronous:
         raise WorkerError(f"cluster came as {client!r}; wanted a distributed.Client that is not asynchronous")
-    name = f"twinlab-{uuid.uuid4().hex}"
-    futures = {client.submit(_done, p, key=f"{name}-{i}", pure=False): i for i, p in enumerate(parcels)}
+    name, suspects, futures = f"twinlab-{uuid.uuid4().hex}", [], {}
+
+    def submit(index: int, key: str) -> Any:
+        future = client.submit(_done, parcels[index], key=f"{key}-{index}", pure=False)
+        futures[future] = index
+        return future
+
     try:
-        for future in ready(list(futures)):
+        for future in ready([submit(index, name) for index in range(len(parcels))]):
             index = futures.pop(future)
+            try:
+                yield index, future.result()
+            except KilledWorker:
+                suspects.append(index)
+        for index in suspects:
+            future = submit(index, f"{name}-alone")
             try:
                 yield index, future.result()
             except KilledWorker as told:

@@ -16,7 +16,7 @@ import xarray as xr
 import twinlab
 from twinlab.episodes import Policy, policy_name, split_of
 from twinlab.errors import ExperimentError, did_you_mean
-from twinlab.experiment._factors import Factor, Factors, Setting, factors_of, settings_of
+from twinlab.experiment._factors import Factor, Factors, Setting, factor_of, factors_of, settings_of
 from twinlab.experiment._kept import Metric, code, keep, kept, key_of, policy_key
 from twinlab.experiment._plot import plot
 from twinlab.experiment._statistics import compare, rows, summarise
@@ -26,7 +26,7 @@ from twinlab.score import run
 from twinlab.tracking import Run
 from twinlab.workers import spread
 
-__all__ = ["Factor", "Factors", "compare", "experiment", "factors_of", "plot", "rows", "summarise"]
+__all__ = ["Factor", "Factors", "compare", "experiment", "factor_of", "factors_of", "plot", "rows", "summarise"]
 
 Metrics = Iterable[str | Metric] | Mapping[str, str | Metric]
 Progress = Callable[[int, int, float], None]

@@ -1,6 +1,7 @@
 """What is changed: factors of an experiment by name, their levels, and the lines and policies that follow."""
 
 import re
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -81,6 +82,31 @@ def factors_of(spec: SceneSpec, factors: Factors) -> tuple[Factor, ...]:
     if len(set(paths)) < len(paths):
         raise ExperimentError(f"factors {[f.name for f in out]}: two of them are the same key of {spec.name}")
     return tuple(out)
+
+
+def factor_of(text: str) -> tuple[str, list[Any]]:
+    """Name and levels of "belt.speed=80 mm/s,0.1": numbers, truths and lists as TOML has them, all else as text.
+
+    A policy with a model of its own is written "cloned@folder".
+
+    Raises:
+        ExperimentError: name or levels are missing.
+    """
+    name, given, told = (part.strip() for part in text.partition("="))
+    if not (name and given and told):
+        raise ExperimentError(f"factor {text!r}; wanted a name and levels, such as belt.speed=0.1,0.15")
+    try:
+        levels = tomllib.loads(f"levels = [{told}]")["levels"]
+    except tomllib.TOMLDecodeError:
+        levels = []
+        for part in map(str.strip, told.split(",")):
+            try:
+                levels.append(tomllib.loads(f"level = {part}")["level"])
+            except tomllib.TOMLDecodeError:
+                levels.append(part)
+    if name == "policy":
+        levels = [(one, model) if model else one for one, _, model in (str(level).partition("@") for level in levels)]
+    return name, levels
 
 
 def settings_of(

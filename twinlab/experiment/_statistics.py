@@ -39,16 +39,22 @@ def summarise(table: xr.Dataset) -> xr.Dataset:
     return out.assign_attrs(table.attrs)
 
 
-def rows(summary: xr.Dataset, metrics: Iterable[str] | None = None) -> list[dict[str, str]]:
-    """A summary as text, one row a combination of levels: "0.93 [0.88, 0.97]"."""
-    dims = [str(dim) for dim in summary["items"].dims]
-    names = [str(n) for n in summary.data_vars if n not in ("seeds", "items")] if metrics is None else list(metrics)
+def rows(found: xr.Dataset, metrics: Iterable[str] | None = None) -> list[dict[str, str]]:
+    """What `summarise` or `compare` gave as text, one row a combination of levels: "0.93 [0.88, 0.97]".
+
+    Args:
+        found: it.
+        metrics: those of a summary to tell, all by default.
+    """
+    dims = [str(dim) for dim in found["p" if "p" in found else "items"].dims]
+    names = [str(n) for n in found.data_vars if "statistic" in found[n].dims] if metrics is None else list(metrics)
+    plain = [str(n) for n in found.data_vars if "statistic" not in found[n].dims]
     out = []
-    for levels in product(*(range(summary.sizes[dim]) for dim in dims)):
-        one = summary.isel(dict(zip(dims, levels, strict=True)))
-        row = {_headed(dim, summary[dim]): _said(one[dim].item()) for dim in dims}
-        row |= {"seeds": str(int(one["seeds"])), "items": str(int(one["items"]))}
-        out.append(row | {_headed(name, summary[name]): text(*one[name].values) for name in names})
+    for levels in product(*(range(found.sizes[dim]) for dim in dims)):
+        one = found.isel(dict(zip(dims, levels, strict=True)))
+        row = {_headed(dim, found[dim]): _said(one[dim].item()) for dim in dims}
+        row |= {name: _said(one[name].item()) for name in plain}
+        out.append(row | {_headed(name, found[name]): text(*one[name].values) for name in names})
     return out
 
 
@@ -130,4 +136,6 @@ def _headed(name: str, variable: xr.DataArray) -> str:
 
 
 def _said(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,10 +1,14 @@
 """Batches: windows are cut where they should be, normalisation is that of training, mistakes are told."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 import toy
+import xarray as xr
 
+from twinlab import rooms
 from twinlab.batches import Windows, fitted, hold, split_of
 from twinlab.errors import ModelError
 
@@ -122,3 +126,101 @@ def test_the_order_of_an_episodes_variables_changes_nothing():
     episode = toy.episode(0)
     turned = episode[list(episode.data_vars)[::-1]]
     assert hold([turned])[1] == hold([episode])[1]
+
+
+def more(seed: int, **values: np.ndarray) -> xr.Dataset:
+    """A toy episode with normals, a tactile map and a cloud beside its other readings."""
+    rng, ticks = np.random.default_rng(seed), 70
+    facing = rng.normal([0, 0, -1], 0.1, (ticks, toy.EDGE, toy.EDGE, 3))
+    made = {
+        "top_normals": facing / np.linalg.norm(facing, axis=-1, keepdims=True),
+        "pads": np.where(rng.random((ticks, 2, 3, 3)) < 0.5, 0, rng.gamma(1, 5e4, (ticks, 2, 3, 3))),
+        "points": rng.normal([1, 2, 3, 100], [0.1, 0.3, 0.1, 20], (ticks, 50, 4)),
+    }
+    made["points"][:, 40:] = np.inf
+    dims = {"top_normals": ("top_row", "top_column", "top_axis"), "pads": ("pad", "pad_row", "pad_column")}
+    dims["points"] = ("point", "point_column")
+    kinds = {"top_normals": "normals", "pads": "tactile", "points": "cloud"}
+    read = {
+        name: (("time", *dims[name]), value.astype(np.float32), {"kind": kinds[name], "role": "reading", "units": "1"})
+        for name, value in (made | values).items()
+    }
+    return toy.episode(seed, ticks=ticks).assign(read)
+
+
+def test_clouds_are_there_at_every_tick_of_a_window_and_pictures_only_where_they_are_looked_at():
+    held, signals = hold([more(0)])
+    found = np.zeros((70, 1, 5), np.float32)
+    known = [replace(track, values={**track.values, "found": found}) for track in held]
+    for tracks, pictures in ((held, 4), (known, 1)):
+        readings = Windows(tracks, signals, window=4, horizon=6).take([7]).readings
+        assert {name: value.shape[1] for name, value in readings.items()} == {
+            **dict.fromkeys(("top_rgb", "top_depth", "top_normals"), pictures),
+            "points": 4,
+            **dict.fromkeys(("tool", "beam", "pads"), 10),
+        }
+        assert np.array_equal(readings["pads"][0], more(0)["pads"][7:11])
+
+
+def test_pressures_keep_all_their_digits_and_normals_and_clouds_half_of_them():
+    episode = more(0)
+    episode["pads"][3, 0, 0, 0] = 345_000.0
+    held, _ = hold([episode])
+    values = held[0].values
+    assert np.array_equal(values["pads"], episode["pads"]) and values["pads"].max() == 345_000.0
+    assert values["top_normals"].dtype == values["points"].dtype == np.float16
+    assert np.abs(values["top_normals"] - episode["top_normals"].values).max() < 5e-4
+    kept, cloud = values["points"], episode["points"].values
+    there = np.isfinite(cloud)
+    assert np.array_equal(there, np.isfinite(kept)) and not there.all()
+    assert np.allclose(kept[there], cloud[there], rtol=2**-11, atol=0)
+
+
+def test_a_cloud_too_far_away_for_16_bits_is_told():
+    far = more(0)["points"].values
+    far[4, 2, 1] = 500_000.0
+    with pytest.raises(
+        ModelError, match=r"'points' holds 500000, which is more than 65504; give it in metres, in a fra"
+    ):
+        hold([more(0, points=far)])
+
+
+def test_a_cloud_is_normalised_column_by_column_with_one_scale_for_places():
+    held, plain = hold([more(0), more(1)])
+    points = fitted(plain, held)["points"]
+    assert np.allclose(points.mean, [1, 2, 3, 100], rtol=0.02)
+    assert points.std[0] == points.std[1] == points.std[2] == pytest.approx(np.sqrt((0.01 + 0.09 + 0.01) / 3), rel=0.05)
+    assert points.std[3] == pytest.approx(20, rel=0.1)
+
+
+def test_a_tactile_map_is_scaled_by_a_light_touch():
+    held, plain = hold([more(0), more(1)])
+    pads = fitted(plain, held)["pads"]
+    every = np.concatenate([k.values["pads"][::10] for k in held])
+    below = (every[every > 0] <= pads.std[0]).mean()
+    assert pads.mean == (0.0,) and below == pytest.approx(0.25, abs=0.02)
+
+
+def test_what_was_never_felt_nor_seen_keeps_its_unit():
+    nothing = {"pads": np.zeros((70, 2, 3, 3)), "points": np.full((70, 50, 4), np.inf)}
+    held, plain = hold([more(0, **nothing)])
+    signals = fitted(plain, held)
+    assert (signals["pads"].mean, signals["pads"].std) == ((0.0,), (1.0,))
+    assert (signals["points"].mean, signals["points"].std) == ((0.0,) * 4, (1.0,) * 4)
+
+
+def test_clean_pictures_maps_and_clouds_are_no_truth_to_learn():
+    episode = more(0)
+    clean = {f"{n}_clean": episode[n].assign_attrs(role="truth") for n in ("top_rgb", "top_normals", "pads", "points")}
+    clean["tool_clean"] = episode["tool"].assign_attrs(role="truth")
+    own = {s.name for s in hold([episode])[1].of("truth")}
+    assert {s.name for s in hold([episode.assign(clean)])[1].of("truth")} == own | {"tool_clean"}
+
+
+def test_a_kind_of_ones_own_is_held_as_numbers(tmp_path, monkeypatch):
+    monkeypatch.setattr(rooms, "_extra", {})
+    (tmp_path / "wave.py").write_text("class Wave: pass\n", encoding="utf-8")
+    rooms.add_folder("codecs", tmp_path)
+    wave = ("time", "sample"), np.ones((60, 9), np.float64), {"kind": "wave", "role": "reading", "units": "1"}
+    held, signals = hold([toy.episode(0).assign(wave=wave)])
+    assert signals["wave"].kind == "wave" and held[0].values["wave"].dtype == np.float32

@@ -45,3 +45,30 @@ def test_a_meaning_is_data_equal_by_its_slots_and_fixed():
     assert Meaning("sort", "colour", BINS) != Meaning("sort", "shape", BINS)
     with pytest.raises(dataclasses.FrozenInstanceError):
         Meaning("sort", "colour").attribute = "shape"
+
+
+CENTRES = {"left": (0.2, 0.3, 0.1), "right": (0.2, -0.3, 0.1), "scrap": (0.5, 0.0, 0.1)}
+KINDS = {"colour": ("red", "blue"), "shape": ("cube",)}
+
+
+def test_a_goal_is_told_in_numbers_by_where_things_belong():
+    told = Meaning("sort", "colour", {"red": "left"}, "scrap").numbers(KINDS, CENTRES)
+    assert [told[f"colour red {axis}"] for axis in "xyz"] == [(0.2, "m"), (0.3, "m"), (0.1, "m")]
+    assert told["colour red named"] == told["scrap named"] == (1.0, "1")
+    assert told["colour blue named"] == told["shape cube named"] == (0.0, "1")
+
+
+def test_two_goals_of_a_line_are_told_in_the_same_slots():
+    one = Meaning("sort", "colour", {"red": "left", "blue": "right"}, "scrap").numbers(KINDS, CENTRES)
+    two = Meaning("sort", "shape", {"cube": "right"}, "scrap").numbers(KINDS, CENTRES)
+    assert list(one) == list(two) and one != two
+    assert two["shape cube y"] == (-0.3, "m") and two["colour red named"] == (0.0, "1")
+
+
+def test_counts_and_settings_are_told_too():
+    told = Meaning("fill", "part", {"bolt": "left"}, counts={"bolt": 3}, settings={"valve": 2e5}).numbers({}, CENTRES)
+    assert (told["bolt count"], told["valve setting"]) == ((3.0, "1"), (2e5, "1"))
+
+
+def test_a_goal_without_places_has_no_numbers():
+    assert Meaning("watch", "").numbers({}, CENTRES) == {}

@@ -347,9 +347,7 @@ def test_running_into_a_pipe_is_a_collision_and_spoils_the_valve_whose_turn_it_i
 
 def test_the_instruction_names_every_set_point(line, spec):
     assert spec.task.instruction() == "Set valve 1 to 3.8 bar, valve 2 to 2.4 bar and valve 3 to 3.4 bar."
-    assert spec.task.meaning().destination == {
-        "valve_1 3.8 bar": "valve_1", "valve_2 2.4 bar": "valve_2", "valve_3 3.4 bar": "valve_3"
-    }  # fmt: skip
+    assert spec.task.meaning().settings == {"valve_1": 3.8e5, "valve_2": 2.4e5, "valve_3": 3.4e5}
 
 
 @settings(max_examples=20)

@@ -98,7 +98,7 @@ def test_a_task_gives_the_truth_that_it_declares(kind):
         with Cell(spec, without=tuple(spec.sensors)) as cell:
             declared = spec.task.variables(cell.items)
             assert {v.role for v in declared} == {"truth"}
-            assert {v.given for v in declared} - {""} <= {v.name for v in declared if v.kind == "pulse"}
+            assert {v.given for v in declared} - {""} <= {v.name for v in declared if v.kind in ("pulse", "label")}
             for _ in range(20):
                 cell.step({})
                 Contract(declared).check({v.name: cell.truth[v.name] for v in declared})

@@ -20,7 +20,7 @@ from twinlab.sensing import Channel, advance, begin, capture, declare, due, show
 from twinlab.sensors import Moment
 from twinlab.snapshot import Snapshot
 from twinlab.tags import Tags, changed, settings_of
-from twinlab.tasks import Stage, Task, Value
+from twinlab.tasks import Stage, Task, Value, goal
 from twinlab.world import Different, Saved, World
 
 Action = np.ndarray | Mapping[str, float]
@@ -155,6 +155,8 @@ class Cell:
             *failing.variables(self._faults),
             _links(moment.snapshot),
         )
+        self._meaning, told = goal(self.task, self.spec.kinds, self._places)
+        self.variables += told
         self._contract = Contract(self.variables)
         self._truths = frozenset(v.name for v in self.variables if v.role == "truth")
         return self._look(moment)
@@ -356,7 +358,7 @@ class Cell:
         truth, events, self._progress = self.task.observe(stage, self._progress)
         self._seen = len(self._events) + len(events)
         self._events += events
-        values = {**values, **truth, **failing.truth(self._faults, self.time)}
+        values = {**values, **self._meaning, **truth, **failing.truth(self._faults, self.time)}
         values["link_pose"] = snapshot.poses.astype(np.float32)
         self._contract.check(values)
         self.truth: Readings = {name: value for name, value in values.items() if name in self._truths}

@@ -29,7 +29,8 @@ class Variable:
         kind: what sort of signal it is; it chooses the codec of the world model.
         role: "reading" goes to policies, "truth" only to tasks, scores and training targets.
         labels: names along the last axis, or the classes that a "label" counts through; () where there are none.
-        given: name of a pulse that must be true for this value to mean something, "" if it always does.
+        given: name of the pulse that must be true for this value to mean something, or of the label whose class must be
+            another than the first; "" if it always does.
         about: more that an episode says of it, such as a camera's calibration: name → what JSON can hold.
     """
 

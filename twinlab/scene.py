@@ -90,6 +90,11 @@ class SceneSpec(BaseModel):
         """What an action holds, in this order."""
         return tuple(actuator for name, body in self.bodies.items() for actuator in body.actuators(name))
 
+    @property
+    def kinds(self) -> dict[str, tuple[str, ...]]:
+        """Property → values, of the items that the line's bodies bring."""
+        return {key: values for body in self.bodies.values() for key, values in body.kinds().items()}
+
     def tables(self) -> dict[str, Any]:
         """The spec as plain tables, the way they would stand in TOML."""
         out = self.model_dump(mode="json", exclude={"bodies", "sensors", "faults", "task", "cameras"})
@@ -241,8 +246,7 @@ def _build(tables: Mapping[str, Any], where: str, folder: Path | None) -> SceneS
                     f"{where}: [bodies.{name}] no body {other!r}; there are {known}.{did_you_mean(other, known)}"
                 )
     places = [name for name, body in spec.bodies.items() if body.region() is not None]
-    kinds = {key: values for body in spec.bodies.values() for key, values in body.kinds().items()}
-    if misfit := spec.task.misfit(places, kinds):
+    if misfit := spec.task.misfit(places, spec.kinds):
         raise SceneError(f"{where}: [task] {misfit}")
     _check_clocks(spec, where)
     for name, fault in spec.faults.items():

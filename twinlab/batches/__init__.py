@@ -10,17 +10,21 @@ import torch
 import xarray as xr
 
 from twinlab import rooms
+from twinlab.batches import _spread
 from twinlab.batches._scratch import Filed as Filed
 from twinlab.batches._scratch import Scratch
 from twinlab.errors import ModelError, did_you_mean
 
 SPLITS = {"train": (0, 50_000), "val": (50_000, 60_000), "test": (60_000, 70_000)}
 _COMPACT = {"image": np.uint8, "depth": np.float16, "vector": np.float32, "pulse": np.bool_, "label": np.int64}
-_PICTURES = ("image", "depth")
-_CONSTANT = 1e-5  # an axis that varies less than this, compared with its size, is taken as constant [1]
+_COMPACT |= {"normals": np.float16, "tactile": np.float32, "cloud": np.float16}  # pressures in Pa pass what float16 has
+_LARGEST = float(np.finfo(np.float16).max)
+_PICTURES = ("image", "depth", "normals")  # looked at once
+_CLOUDS = ("cloud",)  # looked at in every step
+UNFORESEEN = (*_PICTURES, *_CLOUDS)  # kinds so big that no batch holds them beyond its windows
 _SEEN = 50  # so many ticks must follow before a discounted return counts as known
 _ENOUGH = 200_000  # ticks from which normalisation is fitted at most [1]
-_PIXELS = 1 << 25  # pixels of depth, likewise [1]
+_PIXELS = 1 << 25  # pixels of depth, or numbers of a map or a cloud, likewise [1]
 
 
 def split_of(seed: int) -> str:
@@ -44,8 +48,9 @@ class Signal:
         dims: names of its axes, without `time`; pictures that share theirs lie pixel on pixel.
         shape: sizes of these axes.
         units: one unit for each number of a vector, if the episode tells them one by one.
-        mean, std: of each number of a vector, or of all of a depth picture, over the training episodes; 0 and 1 for
-            other kinds. An axis that never varies has std 1.
+        mean, std: over the training episodes, of each number of a vector, of all of a depth picture or of each column
+            of a cloud, whose x, y and z share one std; of a tactile map 0 and the lower quartile of what is felt where
+            anything is. 0 and 1 for other kinds. What never varies has std 1.
         varies: which numbers of a vector vary over the training episodes.
     """
 
@@ -72,7 +77,7 @@ class Signals:
     """All that a model works on.
 
     Attributes:
-        all: readings and truth whose kind has a codec, by kind and name.
+        all: readings and truth whose kind has a codec, by kind and name; see `survey`.
         actuators: names of the numbers of an action.
         low, high: their limits.
         tick: length of a tick [s].
@@ -104,9 +109,9 @@ class Track:
         digest: of its scene.
         scene: its scene's name.
         length: ticks.
-        values: name → array (time, …): uint8 pictures, float16 depth (+inf where nothing is), float32 vectors; with
-            `action` and, where the policy told one, `intent`; with `found` (time, view, feature) once a model looked.
-            Each in memory, or `Filed`.
+        values: name → array (time, …): uint8 pictures, float16 depth and clouds (+inf where nothing is) and normals,
+            float32 vectors and tactile maps; with `action` and, where the policy told one, `intent`; with `found`
+            (time, view, feature) once a model looked. Each in memory, or `Filed`.
         sum: digest of all that was recorded, where it was asked for.
     """
 
@@ -123,8 +128,8 @@ class Batch:
     """Windows of episodes as tensors; B windows of T ticks, H more where no picture is kept.
 
     Attributes:
-        readings: name → pictures (B, T, …) and all others (B, T + H, …), in their own units and types. Where what
-            was found in them is known, only the pictures of tick T - 1 are kept (B, 1, …).
+        readings: name → pictures and clouds (B, T, …) and all others (B, T + H, …), in their own units
+            and types. Where what was found in pictures is known, only those of tick T - 1 are kept (B, 1, …).
         truth: name → (B, T + H, …).
         action: (B, T + H, actuator), in the actuators' units.
         returns: reward to come after each tick, discounted (B, T + H).
@@ -213,12 +218,13 @@ class Windows:
             return torch.from_numpy(np.stack([self.tracks[i].values[name][t + start : t + end] for i, t in cuts]))
 
         first = 0 if self.looks else self.window - 1
-        others = {s.name: cut(s.name, long) for s in self.signals.of("reading") if s.kind not in _PICTURES}
+        others = {s.name: cut(s.name, long) for s in self.signals.of("reading") if s.kind not in UNFORESEEN}
         pictures = {s.name: cut(s.name, self.window, first) for s in self.signals.of("reading", *_PICTURES)}
+        clouds = {s.name: cut(s.name, self.window) for s in self.signals.of("reading", *_CLOUDS)}
         returns = np.stack([self._returns[i][t : t + long] for i, t in cuts])
         rest = np.array([[self.tracks[i].length - t] for i, t in cuts]) - np.arange(long)
         return Batch(
-            readings=others | pictures,
+            readings=others | pictures | clouds,
             truth={s.name: cut(s.name, long) for s in self.signals.of("truth")},
             action=cut("action", long),
             returns=torch.from_numpy(returns),
@@ -230,6 +236,8 @@ class Windows:
 def survey(episode: xr.Dataset) -> Signals:
     """What an episode holds, from its variables' attributes alone; nothing is normalised yet.
 
+    Of the truth, clean pictures, maps and clouds are left out: no head tells them.
+
     Raises:
         ModelError: it holds no action with limits, or nothing that could be modelled.
     """
@@ -239,10 +247,11 @@ def survey(episode: xr.Dataset) -> Signals:
                 f"{_where(episode)} has no 'action' with attribute {name!r}; it cannot teach a model what to do"
             )
     kinds = rooms.names("codecs")
+    told = {"reading": set(kinds), "truth": set(kinds) - {*UNFORESEEN, "tactile"}}
     found = [
         _signal(str(name), v)
         for name, v in episode.data_vars.items()
-        if v.attrs.get("kind") in kinds and v.attrs.get("role") in ("reading", "truth") and "time" in v.dims
+        if v.attrs.get("kind") in told.get(str(v.attrs.get("role")), ()) and "time" in v.dims
     ]
     if not any(s.role == "reading" for s in found):
         raise ModelError(f"{_where(episode)} has no reading of a kind that has a codec; kinds are {list(kinds)}")
@@ -260,7 +269,7 @@ def track(episode: xr.Dataset, signals: Signals) -> Track:
     Raises:
         ModelError: it lacks one of the signals, or has it in another shape.
     """
-    values = {s.name: _values(episode, s.name, s.shape, _COMPACT[s.kind]) for s in signals.all}
+    values = {s.name: _values(episode, s.name, s.shape, _COMPACT.get(s.kind, np.float32)) for s in signals.all}
     acts = [name for name in ("action", "intent") if name in episode or name == "action"]
     values |= {name: _values(episode, name, (len(signals.actuators),), np.float32) for name in acts}
     told = episode.attrs
@@ -299,7 +308,7 @@ def thinned(items: Sequence[Any], lengths: Sequence[int], ticks: int = _ENOUGH) 
 
 
 def fitted(signals: Signals, tracks: Iterable[Track]) -> Signals:
-    """The signals with mean and standard deviation of vectors (where they are given) and depth over the tracks.
+    """The signals with `mean`, `std` and `varies` as they are over the tracks; of vectors where these are given.
 
     Of long stores evenly spaced episodes are taken, so that the memory which that takes has a bound.
     """
@@ -311,13 +320,12 @@ def fitted(signals: Signals, tracks: Iterable[Track]) -> Signals:
         if signal.kind == "vector":
             given = [k.values[signal.given].astype(bool) if signal.given else slice(None) for k in tracks]
             values = [k.values[signal.name][there] for k, there in zip(tracks, given, strict=True)]
-            return _fitted_vector(signal, values if any(map(len, values)) else [k.values[signal.name] for k in tracks])
-        if signal.kind == "depth":
+            values = values if any(map(len, values)) else [k.values[signal.name] for k in tracks]
+            return replace(signal, **_spread.of_vector(values, signal.size))
+        if signal.kind in ("depth", "tactile", *_CLOUDS):
             few = thinned(every, lengths, 10 * _PIXELS // signal.size)
-            some = np.concatenate([k.values[signal.name][::10].ravel() for k in few]).astype(np.float32)
-            some = some[np.isfinite(some)]
-            mean, std = (float(some.mean()), float(some.std())) if some.size else (0.0, 1.0)
-            return replace(signal, mean=(mean,), std=(std or 1.0,))
+            some = np.concatenate([k.values[signal.name][::10] for k in few])
+            return replace(signal, **_spread.of_picture(signal.kind, some))
         return signal
 
     return replace(signals, all=tuple(fit(s) for s in signals.all))
@@ -333,14 +341,6 @@ def _signal(name: str, variable: xr.DataArray) -> Signal:
     return Signal(name, told["kind"], told["role"], dims, shape, labels, one_each, str(told.get("given", "")))
 
 
-def _fitted_vector(signal: Signal, values: list[np.ndarray]) -> Signal:
-    every = np.concatenate(values).reshape(-1, signal.size).astype(np.float64)
-    mean, std = every.mean(axis=0), every.std(axis=0)
-    varies = std > _CONSTANT * np.maximum(1.0, np.abs(mean))
-    std = np.where(varies, std, 1.0)
-    return replace(signal, mean=tuple(mean.tolist()), std=tuple(std.tolist()), varies=tuple(varies.tolist()))
-
-
 def _values(episode: xr.Dataset, name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     if name not in episode:
         known = sorted(map(str, episode.data_vars))
@@ -353,7 +353,13 @@ def _values(episode: xr.Dataset, name: str, shape: tuple[int, ...], dtype: Any) 
         raise ModelError(
             f"{_where(episode)}: {name!r} came with shape {came} a tick, wanted {shape}; is it of another scene?"
         )
-    return variable.values.astype(dtype)
+    values = variable.values
+    if dtype is np.float16 and (large := np.isfinite(values) & (np.abs(values) > _LARGEST)).any():
+        raise ModelError(
+            f"{_where(episode)}: {name!r} holds {values[large][0]:.6g}, which is more than {_LARGEST:.6g}; "
+            f"give it in metres, in a frame that is near"
+        )
+    return values.astype(dtype)
 
 
 def _sum(track: Track) -> str:

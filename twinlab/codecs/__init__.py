@@ -38,5 +38,9 @@ class Codec(Protocol):
         ...
 
     def read(self, signal: Signal, out: torch.Tensor) -> torch.Tensor:
-        """The decoder's answer in the signal's own units: values (N, *shape), or probabilities."""
+        """The decoder's answer in the signal's own units (N, …).
+
+        Values (N, *shape); for bits and classes their probabilities; for clouds fewer points than came in, without
+        order, and their places only.
+        """
         ...

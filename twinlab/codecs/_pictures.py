@@ -1,4 +1,4 @@
-"""What image and depth share: whole patches in, pictures out of features."""
+"""What pictures and maps share: whole patches in, pictures out of features."""
 
 import torch
 from torch import nn

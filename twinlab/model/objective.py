@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from twinlab.batches import Batch, Signal
+from twinlab.batches import UNFORESEEN, Batch
 from twinlab.codecs.vector import normalised
 from twinlab.model import WorldModel, team
 from twinlab.model.perception import Percept
@@ -31,8 +31,8 @@ class Weights:
         missing: vector readings that were taken away, inferred from the others.
         latent: rolled-out latent against the corrected one of that tick, without gradient into the latter (latent
             prediction: SPR, Schwarzer et al. 2021; the truth heads keep it from collapsing).
-        pictures: pictures decoded from beliefs (reconstruction: World Models, Ha and Schmidhuber 2018).
-        pulses: pulse readings, now and foreseen.
+        pictures: pictures and clouds decoded from beliefs (reconstruction: World Models, Ha and Schmidhuber 2018).
+        pulses: pulses and tactile maps, now and foreseen.
         worth: reward of the tick and discounted return (TD-MPC2's reward and value heads, by regression).
         labels, marks: truths that are classes and those that are pulses, against truth vectors. They are learnt at once
             and by heart soon after; with 1 for both the median error of a target's place was 26 instead of 20 mm.
@@ -192,7 +192,7 @@ class Objective(nn.Module):
         for s in self.scored:
             cost = self.model.codecs[s.name].loss(s, outs[s.name], _at(batch.truth[s.name], when))
             counts = torch.ones_like(cost) if seen is None else seen
-            counts = counts * _at(batch.truth[s.given], when).float() if s.given else counts
+            counts = counts * _at(batch.truth[s.given], when).bool() if s.given else counts
             total = total + team.mean(cost, counts, share.get(s.kind, 1.0))
         return total
 
@@ -220,7 +220,7 @@ class Objective(nn.Module):
     def _pictures(self, beliefs: torch.Tensor, batch: Batch) -> torch.Tensor:
         belief, total = beliefs[:, -1], self.change.new_zeros(())
         for s in self.pulses:
-            if _spatial(s):
+            if s.kind in UNFORESEEN:
                 out = self.model.decoders[s.name](belief)
                 total = total + self.model.codecs[s.name].loss(s, out, batch.readings[s.name][:, -1]).mean()
         return total
@@ -228,7 +228,7 @@ class Objective(nn.Module):
     def _pulses(self, beliefs: torch.Tensor, batch: Batch, when: torch.Tensor) -> torch.Tensor:
         total = self.change.new_zeros(())
         for s in self.pulses:
-            if not _spatial(s):
+            if s.kind not in UNFORESEEN:
                 out = self.model.decoders[s.name](beliefs.flatten(0, 1))
                 total = total + self.model.codecs[s.name].loss(s, out, _at(batch.readings[s.name], when)).mean()
         return total
@@ -253,6 +253,3 @@ def _at(values: torch.Tensor, when: torch.Tensor) -> torch.Tensor:
     """Values (B, time, …) at ticks (B, n), flattened (B * n, …)."""
     return values[torch.arange(len(values), device=values.device)[:, None], when].flatten(0, 1)
 
-
-def _spatial(signal: Signal) -> bool:
-    return len(signal.shape) >= 2

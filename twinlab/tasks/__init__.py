@@ -149,11 +149,11 @@ def order_variables(task: Task) -> tuple[Variable, ...]:
     for arm in task.arms():
         found += [
             Variable(f"{arm}_step", (), (), "int64", "1", "label", "truth", steps),
-            Variable(f"{arm}_aim", (f"{arm}_aim_axis",), (8,), "float32", units, "pose", "truth", AIM),
+            Variable(f"{arm}_aim", (f"{arm}_aim_axis",), (8,), "float32", units, "vector", "truth", AIM, f"{arm}_step"),
         ]
     if devices := task.devices():
         shape = (len(devices),)
-        found.append(Variable("setpoints", ("device",), shape, "float32", "1", "pose", "truth", devices))
+        found.append(Variable("setpoints", ("device",), shape, "float32", "1", "vector", "truth", devices))
     return tuple(found)
 
 
@@ -174,3 +174,22 @@ def ordered(task: Task, orders: Mapping[str, Order], setpoints: Mapping[str, flo
     if devices := task.devices():
         values["setpoints"] = np.array([(setpoints or {}).get(name, 0.0) for name in devices], np.float32)
     return values
+
+
+def goal(
+    task: Task, kinds: Mapping[str, tuple[str, ...]], places: Mapping[str, Region]
+) -> tuple[Readings, tuple[Variable, ...]]:
+    """What a line is told of its goal, as the reading `meaning` of every tick; nothing where there is no goal.
+
+    Args:
+        task: of the episode.
+        kinds: property → values, of the items that the line's bodies bring.
+        places: body → the space in which an item counts as being there.
+    """
+    numbers = task.meaning().numbers(kinds, {name: region.centre.tolist() for name, region in places.items()})
+    if not numbers:
+        return {}, ()
+    values, units = zip(*numbers.values(), strict=True)
+    shape, names = (len(values),), tuple(numbers)
+    told = Variable("meaning", ("meaning_slot",), shape, "float32", " ".join(units), "vector", "reading", names)
+    return {"meaning": np.array(values, np.float32)}, (told,)

@@ -128,7 +128,7 @@ class Adjust(Task):
     def meaning(self) -> Meaning:
         """Which valve gets which pressure."""
         return Meaning(
-            "set", "setting", {f"{v} {_bar(p)}": v for v, p in zip(self.valves, self.setpoints, strict=True)}
+            "set", "valve", {v: v for v in self.valves}, settings=dict(zip(self.valves, self.setpoints, strict=True))
         )
 
     def instruction(self) -> str:

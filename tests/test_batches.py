@@ -159,7 +159,7 @@ def test_clouds_are_there_at_every_tick_of_a_window_and_pictures_only_where_they
             "points": 4,
             **dict.fromkeys(("tool", "beam", "pads"), 10),
         }
-        assert np.array_equal(readings["pads"][0], more(0)["pads"][7:11])
+        assert np.array_equal(readings["pads"][0], more(0)["pads"][7:17])
 
 
 def test_pressures_keep_all_their_digits_and_normals_and_clouds_half_of_them():

@@ -252,4 +252,3 @@ class Objective(nn.Module):
 def _at(values: torch.Tensor, when: torch.Tensor) -> torch.Tensor:
     """Values (B, time, …) at ticks (B, n), flattened (B * n, …)."""
     return values[torch.arange(len(values), device=values.device)[:, None], when].flatten(0, 1)
-

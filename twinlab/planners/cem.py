@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twinlab.planners import Cost, Search, coloured
+from twinlab.planners import Cost, Limits, Search, Slope, coloured
 
 
 @dataclass(frozen=True)
@@ -30,17 +30,24 @@ class Cem:
     blend: float = 0.1
 
     def plan(
-        self, cost: Cost, prior: np.ndarray, low: np.ndarray, high: np.ndarray, rng: np.random.Generator
+        self,
+        cost: Cost,
+        prior: np.ndarray,
+        low: np.ndarray,
+        high: np.ndarray,
+        rng: np.random.Generator,
+        limits: Limits | None = None,
+        slope: Slope | None = None,
     ) -> np.ndarray:
         """The cheapest of all that was tried (tick, actuator)."""
-        search = Search(cost, prior, low, high)
-        mean = np.clip(prior, low, high).astype(float)
-        spread = np.broadcast_to(self.spread * (high - low) / 2, prior.shape)
-        elite = np.empty((0, *prior.shape))
+        search = Search(cost, prior, low, high, limits)
+        mean = search.centre
+        spread = np.broadcast_to(self.spread * (high - low) / 2, mean.shape)
+        elite = np.empty((0, *mean.shape))
         for _ in range(self.iterations):
-            noise = coloured(rng, (self.samples, *prior.shape), self.smooth)
-            actions, costs = search.try_out(np.concatenate([mean + spread * noise, elite, mean[None]]))
-            elite = actions[np.argsort(costs, kind="stable")[: self.elites]]
+            noise = coloured(rng, (self.samples, *mean.shape), self.smooth)
+            actions, costs, excess = search.try_out(np.concatenate([mean + spread * noise, elite, mean[None]]))
+            elite = actions[np.lexsort((costs, excess))[: self.elites]]
             mean = self.blend * mean + (1 - self.blend) * elite.mean(axis=0)
             spread = self.blend * spread + (1 - self.blend) * elite.std(axis=0)
         search.try_out(mean[None])

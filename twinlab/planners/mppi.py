@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twinlab.planners import Cost, Search, coloured
+from twinlab.planners import Cost, Limits, Search, Slope, coloured
 
 
 @dataclass(frozen=True)
@@ -28,18 +28,38 @@ class Mppi:
     smooth: float = 0.7
 
     def plan(
-        self, cost: Cost, prior: np.ndarray, low: np.ndarray, high: np.ndarray, rng: np.random.Generator
+        self,
+        cost: Cost,
+        prior: np.ndarray,
+        low: np.ndarray,
+        high: np.ndarray,
+        rng: np.random.Generator,
+        limits: Limits | None = None,
+        slope: Slope | None = None,
     ) -> np.ndarray:
         """The cheapest of all that was tried, the weighted means included (tick, actuator)."""
-        search = Search(cost, prior, low, high)
-        mean = np.clip(prior, low, high).astype(float)
+        search = Search(cost, prior, low, high, limits)
+        mean = search.centre
         for _ in range(self.iterations):
-            noise = coloured(rng, (self.samples, *prior.shape), self.smooth)
-            actions, costs = search.try_out(mean + self.spread * (high - low) / 2 * noise)
-            if not np.isfinite(costs).any():
+            noise = coloured(rng, (self.samples, *mean.shape), self.smooth)
+            actions, costs, excess = search.try_out(mean + self.spread * (high - low) / 2 * noise)
+            weights = self._weights(costs, excess)
+            if not weights.any():
                 continue
-            scale = self.temperature * max(float(costs[np.isfinite(costs)].std()), 1e-9)
-            weights = np.exp((costs.min() - costs) / scale)
             mean = np.tensordot(weights / weights.sum(), actions, axes=1)
             search.try_out(mean[None])
         return search.best
+
+    def _weights(self, costs: np.ndarray, excess: np.ndarray) -> np.ndarray:
+        """How much each draw counts (sample,), the best 1; 0 for all where no limit is anything but infinitely broken.
+
+        Those that keep the limits are weighed by cost, or all alike if each costs without end; where none keeps them,
+        all are weighed by excess.
+        """
+        kept = excess <= 0
+        worth = np.where(kept, costs, np.inf) if kept.any() else excess
+        finite = np.isfinite(worth)
+        if not finite.any():
+            return kept.astype(float)
+        scale = self.temperature * max(float(worth[finite].std()), 1e-9)
+        return np.exp((worth.min() - worth) / scale)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twinlab.planners import Cost, Search, coloured
+from twinlab.planners import Cost, Limits, Search, Slope, coloured
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,17 @@ class Shooting:
     smooth: float = 0.7
 
     def plan(
-        self, cost: Cost, prior: np.ndarray, low: np.ndarray, high: np.ndarray, rng: np.random.Generator
+        self,
+        cost: Cost,
+        prior: np.ndarray,
+        low: np.ndarray,
+        high: np.ndarray,
+        rng: np.random.Generator,
+        limits: Limits | None = None,
+        slope: Slope | None = None,
     ) -> np.ndarray:
         """The cheapest of all draws, the prior and "do nothing" (tick, actuator)."""
-        search = Search(cost, prior, low, high)
-        noise = coloured(rng, (self.samples, *prior.shape), self.smooth)
-        search.try_out(prior + self.spread * (high - low) / 2 * noise)
+        search = Search(cost, prior, low, high, limits)
+        noise = coloured(rng, (self.samples, *search.centre.shape), self.smooth)
+        search.try_out(search.centre + self.spread * (high - low) / 2 * noise)
         return search.best

@@ -29,7 +29,7 @@ check: .venv/ready  ## lint, types, layers and quick tests, before a commit
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 	OMP_NUM_THREADS=1 LP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadscope --ignore tests/browser tests
 
-models: .venv/ready  ## train the model that the notebooks load anew (about 30 minutes on 2 cores)
+models: .venv/ready  ## train the model that the notebooks load anew (about 25 minutes on 2 cores)
 	$(BIN)/twinlab quickstart --folder data/runs/models --training 96 --steps 2000 --runs 20 --keep data/models/sorting
 
 notebooks: .venv/ready  ## run the notebooks anew and keep their outputs

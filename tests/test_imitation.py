@@ -59,7 +59,7 @@ def test_lessons_keep_beliefs_truth_and_intent_of_a_tick_together(model):
     assert np.allclose(taught.intent, scaled, atol=1e-6)
     tool = torch.from_numpy(np.concatenate([short["tool"], long["tool"]]))
     signal = model.signals["tool"]
-    read = taught.beliefs[:, model.latent :] * torch.tensor(signal.std) + torch.tensor(signal.mean)
+    read = taught.beliefs[:, model.read_at :] * torch.tensor(signal.std) + torch.tensor(signal.mean)
     assert torch.allclose(read, tool.float(), atol=1e-4)
 
 

@@ -14,6 +14,7 @@ from twinlab.model import Size, WorldModel
 from twinlab.model.heads import Offsets, anchors
 
 SMALL = Size(latent=32, hidden=32, channels=8, places=2, members=3)
+WIDE = SMALL.latent + 2 + 3  # of a belief: the target's two numbers and the tool's three beside the latent
 
 
 @pytest.fixture(scope="module")
@@ -42,11 +43,11 @@ def test_any_set_of_readings_makes_a_belief(model, batch):
     for size in range(1, len(every) + 1):
         for names in combinations(every, size):
             belief = model.update(model.initial(3), now(batch, *names))
-            assert belief.shape == (3, SMALL.latent + 3) and torch.isfinite(belief).all()
+            assert belief.shape == (3, WIDE) and torch.isfinite(belief).all()
 
 
 def test_a_belief_is_not_changed_when_nothing_is_there(model, batch):
-    before = torch.randn(3, SMALL.latent + 3)
+    before = torch.randn(3, WIDE)
     gone = {name: torch.tensor([False, True, False]) for name in batch.readings}
     after = model.update(before, model.encode(now(batch), gone))
     assert torch.equal(after[[0, 2]], before[[0, 2]]) and not torch.equal(after[1], before[1])
@@ -77,16 +78,16 @@ def test_observing_is_stepping_and_updating_tick_by_tick(model, batch):
 
 
 def test_a_rollout_is_a_chain_of_steps(model):
-    start, actions = torch.randn(5, SMALL.latent + 3), torch.rand(5, 7, 2) - 0.5
+    start, actions = torch.randn(5, WIDE), torch.rand(5, 7, 2) - 0.5
     ahead = model.rollout(start, actions)
-    assert ahead.shape == (5, 7, SMALL.latent + 3)
+    assert ahead.shape == (5, 7, WIDE)
     assert torch.allclose(ahead[:, 0], model.step(start, actions[:, 0]))
     assert torch.allclose(ahead[:, 1], model.step(ahead[:, 0], actions[:, 1]))
     assert torch.allclose(model.rollout(start[2:3], actions[2:3])[0], ahead[2], atol=1e-5)
 
 
 def test_doubt_is_how_far_the_heads_of_the_dynamics_differ(model):
-    belief, action = torch.randn(4, SMALL.latent + 3), torch.zeros(4, 2)
+    belief, action = torch.randn(4, WIDE), torch.zeros(4, 2)
     assert (model.forecast(belief, action)[1] > 0).all()
     alone = WorldModel(model.signals, Size(**{**vars(SMALL), "members": 2}))
     with torch.no_grad():
@@ -109,10 +110,10 @@ def test_decoded_readings_and_heads_have_the_shapes_of_what_they_stand_for(model
 
 
 def test_an_action_keeps_the_limits_and_hangs_on_the_goal(model):
-    belief = 50 * torch.randn(64, SMALL.latent + 3)
+    belief = 50 * torch.randn(64, WIDE)
     action = model.act(belief, torch.zeros(64, 2))
     assert (action >= model.low).all() and (action <= model.high).all()
-    mild = 0.1 * torch.randn(64, SMALL.latent + 3)
+    mild = 0.1 * torch.randn(64, WIDE)
     left, right = (model.act(mild, torch.tensor([[x, 0.0]]).expand(64, -1)) for x in (-0.3, 0.3))
     assert not torch.allclose(left, right)
 
@@ -152,7 +153,7 @@ def test_one_tick_of_a_cell_is_taken_as_it_comes(model):
     readings = {str(name): episode[name].values[0] for name in ("top_rgb", "top_depth", "tool", "beam", "target")}
     taken = model.take(readings)
     assert set(taken) == set(model.readings)
-    assert model.update(model.initial(), taken).shape == (1, SMALL.latent + 3)
+    assert model.update(model.initial(), taken).shape == (1, WIDE)
 
 
 def test_what_is_saved_is_what_is_loaded(model, batch, tmp_path):
@@ -168,6 +169,11 @@ def test_what_is_saved_is_what_is_loaded(model, batch, tmp_path):
         "config.json",
         "model.safetensors",
     ]
+
+
+def test_weights_may_be_read_by_whoever_may_read_the_rest(model, tmp_path):
+    folder = model.save(tmp_path)
+    assert (folder / "model.safetensors").stat().st_mode == (folder / "config.json").stat().st_mode
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])

@@ -54,9 +54,9 @@ PLANNER = """
 
         samples: int = 64
 
-        def plan(self, cost, prior, low, high, rng):
-            search = Search(cost, prior, low, high)
-            search.try_out(np.where(rng.random((self.samples, *prior.shape)) < 0.5, low, high))
+        def plan(self, cost, prior, low, high, rng, limits=None, slope=None):
+            search = Search(cost, prior, low, high, limits)
+            search.try_out(np.where(rng.random((self.samples, *search.centre.shape)) < 0.5, low, high))
             return search.best
 """
 
@@ -85,7 +85,7 @@ def test_a_new_sensor_and_a_new_scene_are_one_file_each_and_no_edit(own):
 
     spec = read_scene(own / "weighing.toml")
     with Cell(spec) as cell:
-        assert set(cell.reset(1)) == {"scale"}
+        assert set(cell.reset(1)) == {"scale", "meaning"}
         cell.world.place(cell.items[0].name, np.array([-0.2, 0, 0.02, 0, 0, 0, 1]), mass=0.5)
         episode = record(cell, rooms.build("policies", "still"), ticks=3, seed=1)
         cell.world.place(cell.items[0].name, np.array([-0.2, 0, 0.02, 0, 0, 0, 1]), mass=0.5)

@@ -13,6 +13,9 @@ from twinlab import rooms
 from twinlab.batches import _spread
 from twinlab.batches._scratch import Filed as Filed
 from twinlab.batches._scratch import Scratch
+from twinlab.batches._signals import Signal as Signal
+from twinlab.batches._signals import Signals as Signals
+from twinlab.batches._signals import signal_of
 from twinlab.errors import ModelError, did_you_mean
 
 SPLITS = {"train": (0, 50_000), "val": (50_000, 60_000), "test": (60_000, 70_000)}
@@ -37,67 +40,6 @@ def split_of(seed: int) -> str:
         if low <= seed < high:
             return name
     raise ModelError(f"seed {seed} belongs to no split; there are {SPLITS}")
-
-
-@dataclass(frozen=True)
-class Signal:
-    """One variable as the model knows it.
-
-    Attributes:
-        name, kind, role, labels, given: as in `readings.Variable`.
-        dims: names of its axes, without `time`; pictures that share theirs lie pixel on pixel.
-        shape: sizes of these axes.
-        units: one unit for each number of a vector, if the episode tells them one by one.
-        mean, std: over the training episodes, of each number of a vector, of all of a depth picture or of each column
-            of a cloud, whose x, y and z share one std; of a tactile map 0 and the lower quartile of what is felt where
-            anything is. 0 and 1 for other kinds. What never varies has std 1.
-        varies: which numbers of a vector vary over the training episodes.
-    """
-
-    name: str
-    kind: str
-    role: str
-    dims: tuple[str, ...]
-    shape: tuple[int, ...]
-    labels: tuple[str, ...] = ()
-    units: tuple[str, ...] = ()
-    given: str = ""
-    mean: tuple[float, ...] = (0.0,)
-    std: tuple[float, ...] = (1.0,)
-    varies: tuple[bool, ...] = (True,)
-
-    @property
-    def size(self) -> int:
-        """How many numbers it has."""
-        return int(np.prod(self.shape, dtype=int))
-
-
-@dataclass(frozen=True)
-class Signals:
-    """All that a model works on.
-
-    Attributes:
-        all: readings and truth whose kind has a codec, by kind and name; see `survey`.
-        actuators: names of the numbers of an action.
-        low, high: their limits.
-        tick: length of a tick [s].
-    """
-
-    all: tuple[Signal, ...]
-    actuators: tuple[str, ...]
-    low: tuple[float, ...]
-    high: tuple[float, ...]
-    tick: float = 0.05
-
-    def of(self, role: str, *kinds: str) -> tuple[Signal, ...]:
-        """The signals of a role, of some kinds only if these are given."""
-        return tuple(s for s in self.all if s.role == role and (not kinds or s.kind in kinds))
-
-    def __getitem__(self, name: str) -> Signal:
-        known = {s.name: s for s in self.all}
-        if name not in known:
-            raise ModelError(f"no signal {name!r}; there are {sorted(known)}.{did_you_mean(name, known)}")
-        return known[name]
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,7 +191,7 @@ def survey(episode: xr.Dataset) -> Signals:
     kinds = rooms.names("codecs")
     told = {"reading": set(kinds), "truth": set(kinds) - {*UNFORESEEN, "tactile"}}
     found = [
-        _signal(str(name), v)
+        signal_of(str(name), v)
         for name, v in episode.data_vars.items()
         if v.attrs.get("kind") in told.get(str(v.attrs.get("role")), ()) and "time" in v.dims
     ]
@@ -329,16 +271,6 @@ def fitted(signals: Signals, tracks: Iterable[Track]) -> Signals:
         return signal
 
     return replace(signals, all=tuple(fit(s) for s in signals.all))
-
-
-def _signal(name: str, variable: xr.DataArray) -> Signal:
-    told = variable.attrs
-    shape = tuple(variable.sizes[d] for d in variable.dims if d != "time")
-    labels, units = tuple(map(str, told.get("labels", ()))), tuple(str(told.get("units", "")).split())
-    size = int(np.prod(shape, dtype=int))
-    one_each = units if len(units) == size else units * size if len(units) == 1 and told["kind"] == "vector" else ()
-    dims = tuple(str(d) for d in variable.dims if d != "time")
-    return Signal(name, told["kind"], told["role"], dims, shape, labels, one_each, str(told.get("given", "")))
 
 
 def _values(episode: xr.Dataset, name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:

@@ -24,7 +24,8 @@ class Codec(Protocol):
         """From raw values (N, *shape), in their own units and type, to a token (N, width).
 
         Vectors need none: they enter the model as they are, normalised.
-        A spatial codec gives a map (N, width, rows, columns) instead, and what stands for it where it is missing is
+        A spatial codec gives a map (N, width, rows, columns) instead, by an `nn.Sequential` of two: channels of pixels,
+        then the convolution to patches; and what stands for it where it is missing is
         the view's own business.
         """
         ...

@@ -115,7 +115,7 @@ def _squares(model: WorldModel, linear: Linear, batch: Batch, context: int, gone
     plain = [now, linear(now, scaled(actions.cpu().numpy(), signals))]
     out = np.empty((len(PREDICTORS), len(gone), sum(any(s.varies) for s in vectors)))
     for i, name in enumerate(gone):
-        foreseen = model.rollout(beliefs(model, batch, context, [name]), actions)[:, -1, model.latent :]
+        foreseen = model.rollout(beliefs(model, batch, context, [name]), actions)[:, -1, model.read_at :]
         out[:, i] = [_by_variable(vectors, found - then) for found in (foreseen.cpu().numpy(), *plain)]
     return out
 

@@ -14,7 +14,7 @@ from twinlab.batches import Signals
 from twinlab.codecs.vector import denormalised, normalised
 from twinlab.errors import ModelError, did_you_mean
 from twinlab.model import checkpoint
-from twinlab.model.belief import Correction, Dynamics
+from twinlab.model.belief import Correction, Dynamics, Sighting
 from twinlab.model.heads import Actor, Truth
 from twinlab.model.perception import Percept, Perception
 
@@ -36,7 +36,7 @@ class Size:
     latent: int = 192
     hidden: int = 256
     channels: int = 48
-    places: int = 8
+    places: int = 6
     members: int = 4
 
 
@@ -67,14 +67,18 @@ class WorldModel(nn.Module):
         self.card: dict[str, Any] = {}
         self.readings = {s.name: s for s in signals.of("reading")}
         self.vectors = signals.of("reading", "vector")
-        self.latent, numbers = size.latent, sum(v.size for v in self.vectors)
+        self.sought = perceived(signals).of("truth", "vector")
+        numbers, wanted = (sum(s.size for s in part) for part in (self.vectors, self.sought))
+        self.latent, self.read_at = size.latent, size.latent + wanted
         self.start = nn.Parameter(torch.zeros(size.latent))
         self.perception = Perception(signals, size.channels, size.places, size.latent)
-        self.dynamics = Dynamics(size.latent, numbers, len(signals.actuators), size.hidden, size.members)
-        self.correction = Correction(size.latent, numbers, size.hidden)
+        self.dynamics = Dynamics(size.latent, wanted, numbers, len(signals.actuators), size.hidden, size.members)
+        measured = [signals[view.measured] if view.measured else None for view in self.perception.views]
+        sighting = Sighting(self.sought, self.vectors, measured, size.places, size.latent, size.hidden)
+        self.correction = Correction(size.latent, numbers, size.hidden, sighting)
         self.truth = Truth(perceived(signals), size.latent, size.hidden)
-        self.actor = Actor(signals, size.latent, size.hidden)
-        whole = size.latent + numbers
+        self.actor = Actor(signals, self.read_at, size.hidden)
+        whole = self.read_at + numbers
         self.codecs = {s.name: rooms.build("codecs", s.kind) for s in signals.all}
         decoded = [s for s in self.readings.values() if s.kind != "vector"]
         self.decoders = nn.ModuleDict({s.name: self.codecs[s.name].decoder(s, whole) for s in decoded})
@@ -184,7 +188,7 @@ class WorldModel(nn.Module):
             belief: (N, size).
             names: which; all if empty. Pictures take most of the time.
         """
-        parts = belief[:, self.latent :].split([v.size for v in self.vectors], dim=-1)
+        parts = belief[:, self.read_at :].split([v.size for v in self.vectors], dim=-1)
         out = {v.name: denormalised(v, part) for v, part in zip(self.vectors, parts, strict=True)}
         for name, decoder in self.decoders.items():
             if not names or name in names:

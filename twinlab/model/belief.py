@@ -1,35 +1,42 @@
 """A belief moves on with each action and is corrected by each percept.
 
-A belief is one vector: a latent part, then an estimate of all normalised vector readings. The second part starts
-every prediction at what was measured last, so that a model which has learnt nothing yet says "nothing changes". The
-latent part is brought to mean 0 and variance 1, as the percept's embedding is: it was trained over fractions of a
-second, and without this it wandered off within seconds (a target's place was 300 mm off after half a minute, 29 mm with
-it).
+A belief is one vector of three parts: a latent one; what is sought, an estimate of every truth vector that a line must
+perceive; and an estimate of all vector readings, both normalised. The last part starts every prediction at what was
+measured last, so that a model which has learnt nothing yet says "nothing changes". The latent part is brought to mean 0
+and variance 1, as the percept's embedding is: it was trained over fractions of a second, and without this it wandered
+off within seconds (a target's place was 300 mm off after half a minute, 29 mm with it). What is sought has numbers of
+its own because a place does not keep its millimetres in a latent of unit variance.
 """
+
+from collections.abc import Sequence
 
 import torch
 from torch import nn
 
+from twinlab.batches import Signal
+from twinlab.model.geometry import Mounting
 from twinlab.model.perception import Percept
 
 
 class Dynamics(nn.Module):
     """The prior: where a belief goes under an action.
 
-    A linear part carries the vector readings (fitted in closed form before training, see `start_linear`); a residual
-    network with several heads on one trunk adds the rest. How far these heads differ is the model's own doubt
-    (bootstrap ensembles: Osband et al. 2016; PETS: Chua et al. 2018).
+    A linear part carries the vector readings (fitted in closed form before training, see `start_linear`) and what is
+    sought; a residual network with several heads on one trunk adds the rest. How far these heads differ is the model's
+    own doubt (bootstrap ensembles: Osband et al. 2016; PETS: Chua et al. 2018).
 
     Args:
-        latent, vectors, actions: sizes of the belief's two parts and of an action.
+        latent, sought, vectors, actions: sizes of the belief's three parts and of an action.
         hidden: width of the trunk.
         members: number of heads.
     """
 
-    def __init__(self, latent: int, vectors: int, actions: int, hidden: int, members: int) -> None:
+    def __init__(self, latent: int, sought: int, vectors: int, actions: int, hidden: int, members: int) -> None:
         super().__init__()
-        self.latent, self.members, self.size = latent, members, latent + vectors
+        self.parts, self.members = (latent, sought, vectors), members
+        self.size = sum(self.parts)
         self.linear = nn.Linear(vectors + actions, vectors)
+        self.drift = nn.Linear(sought + vectors + actions, sought)
         self.trunk = nn.Sequential(
             nn.Linear(self.size + actions, hidden),
             nn.LayerNorm(hidden),
@@ -40,7 +47,7 @@ class Dynamics(nn.Module):
         )
         self.heads = nn.Linear(hidden, members * self.size)
         with torch.no_grad():
-            for layer, share in ((self.heads, 0.1), (self.linear, 0.0)):
+            for layer, share in ((self.heads, 0.1), (self.linear, 0.0), (self.drift, 0.0)):
                 layer.weight.mul_(share)
                 layer.bias.zero_()
             self.heads.weight.unflatten(0, (members, self.size))[:, latent:] = 0  # start at the linear part
@@ -48,15 +55,112 @@ class Dynamics(nn.Module):
     def forward(self, belief: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
         """Each head's next belief (N, member, size) from a belief (N, size) and a scaled action (N, actuator)."""
         moved = self.heads(self.trunk(torch.cat([belief, action], dim=-1))).unflatten(-1, (self.members, self.size))
-        latent, vectors = (belief[:, None] + moved).split([self.latent, self.size - self.latent], dim=-1)
-        drift = self.linear(torch.cat([belief[:, self.latent :], action], dim=-1))
-        return torch.cat([nn.functional.layer_norm(latent, (self.latent,)), vectors + drift[:, None]], dim=-1)
+        latent, sought, vectors = (belief[:, None] + moved).split(self.parts, dim=-1)
+        plain = belief[:, self.parts[0] :]
+        carried = self.drift(torch.cat([plain, action], dim=-1))
+        drift = self.linear(torch.cat([plain[:, self.parts[1] :], action], dim=-1))
+        latent = nn.functional.layer_norm(latent, (self.parts[0],))
+        return torch.cat([latent, sought + carried[:, None], vectors + drift[:, None]], dim=-1)
 
     @torch.no_grad()
     def start_linear(self, weight: torch.Tensor) -> None:
         """Set the linear part to weights (vector + action + 1, vector) that were fitted to one tick's change."""
         self.linear.weight.copy_(weight[:-1].T)
         self.linear.bias.copy_(weight[-1])
+
+
+class Sighting(nn.Module):
+    """What is sought, corrected: places from where the cameras' heads look, where the tool is, or what was believed.
+
+    A place is the weighted mean of all that may stand for it, with weights by what is perceived, and a small shift. So
+    it is as sharp as the depth that was measured, and follows the tool when the camera sees nothing. Numbers without a
+    place are inferred from the latent and mixed in by a learned gain.
+
+    Args:
+        truths: the truth vectors, in the belief's order.
+        vectors: the vector readings, in the belief's order.
+        measured: depth picture of each view, None for a view without.
+        places: heads of each view.
+        width: of what the weights are told.
+        hidden: of the layers between.
+    """
+
+    spots: torch.Tensor
+    mean: torch.Tensor
+    std: torch.Tensor
+    tool_mean: torch.Tensor
+    tool_std: torch.Tensor
+
+    def __init__(
+        self,
+        truths: Sequence[Signal],
+        vectors: Sequence[Signal],
+        measured: Sequence[Signal | None],
+        places: int,
+        width: int,
+        hidden: int,
+    ) -> None:
+        super().__init__()
+        self.size, self.places = sum(s.size for s in truths), places
+        mounts = [None if s is None else Mounting(s, vectors) for s in measured]
+        self.which = [i for i, mount in enumerate(mounts) if mount is not None and mount.known]
+        self.mounts = nn.ModuleList(mount for mount in mounts if mount is not None and mount.known)
+        self.register_buffer("spots", torch.tensor(spots(truths), dtype=torch.long).reshape(-1, 3), persistent=False)
+        self.tools = spots(vectors)
+        means, stds = (torch.tensor([x for s in truths for x in getattr(s, key)]) for key in ("mean", "std"))
+        self.register_buffer("mean", means[self.spots], persistent=False)
+        self.register_buffer("std", stds[self.spots], persistent=False)
+        told = [torch.tensor([x for v in vectors for x in getattr(v, key)]) for key in ("mean", "std")]
+        self.register_buffer("tool_mean", told[0], persistent=False)
+        self.register_buffer("tool_std", told[1], persistent=False)
+        count, ways = len(self.spots), 2 + len(self.tools) + places * len(self.mounts)
+        if self.size:
+            self.infer = nn.Sequential(nn.Linear(width, hidden), nn.SiLU(), nn.Linear(hidden, self.size))
+            self.gain = nn.Sequential(nn.Linear(2 * width, hidden), nn.SiLU(), nn.Linear(hidden, self.size))
+        if count:
+            self.gate = nn.Sequential(nn.Linear(2 * width, hidden), nn.SiLU(), nn.Linear(hidden, count * (ways + 3)))
+
+    def forward(
+        self, sought: torch.Tensor, latent: torch.Tensor, readings: torch.Tensor, percept: Percept
+    ) -> torch.Tensor:
+        """What is sought (N, size), from what was foreseen of it, the corrected latent and normalised readings."""
+        if not self.size:
+            return sought
+        told = torch.cat([latent, percept.fused], dim=-1)
+        inferred = self.infer(latent)
+        mixed = sought + torch.sigmoid(self.gain(told)) * (inferred - sought)
+        if not len(self.spots):
+            return mixed
+        logits, shift = self.gate(told).unflatten(-1, (len(self.spots), -1)).tensor_split([-3], dim=-1)
+        ways, there = self._ways(readings, percept)
+        own = torch.stack([sought[:, self.spots], inferred[:, self.spots]], dim=2)
+        every = torch.cat([own, (ways[:, None] - self.mean[:, None]) / self.std[:, None]], dim=2)
+        weights = logits.masked_fill(~there[:, None], -1e4).softmax(dim=-1)
+        place = (weights[..., None] * every).sum(dim=2) + weights[..., 2:].sum(dim=-1, keepdim=True) * 0.1 * shift
+        return mixed.index_copy(1, self.spots.flatten(), place.flatten(1))
+
+    def _ways(self, readings: torch.Tensor, percept: Percept) -> tuple[torch.Tensor, torch.Tensor]:
+        """Tools and points in the world (N, way, 3) [m]; what may be chosen (N, 2 + way) bool."""
+        metres = readings * self.tool_std + self.tool_mean
+        found = [metres[:, list(tool)][:, None] for tool in self.tools]
+        there = [percept.any.new_ones(len(readings), 2 + len(self.tools))]
+        for i, mount in zip(self.which, self.mounts, strict=True):
+            found.append(mount(percept.points[:, i], readings))
+            there.append(percept.sure[:, i : i + 1].expand(-1, self.places))
+        blank = metres.new_zeros(len(readings), 0, 3)
+        return torch.cat([blank, *found], dim=1), torch.cat(there, dim=1)
+
+
+def spots(signals: Sequence[Signal]) -> list[tuple[int, int, int]]:
+    """The numbers of each signal's place in space, among those of all: labels x, y, z in metres."""
+    out, at = [], 0
+    for s in signals:
+        told = list(zip(s.labels, s.units, strict=True)) if len(s.labels) == len(s.units) == s.size else []
+        if {("x", "m"), ("y", "m"), ("z", "m")} <= set(told):
+            x, y, z = (at + told.index((axis, "m")) for axis in "xyz")
+            out.append((x, y, z))
+        at += s.size
+    return out
 
 
 class Correction(nn.Module):
@@ -66,21 +170,25 @@ class Correction(nn.Module):
     It is the update of a Kalman filter with the gain learned (KalmanNet, Revach et al. 2022).
 
     Args:
-        latent, vectors: sizes of the belief's two parts.
+        latent, vectors: sizes of the belief's first and last part.
         hidden: width of its layers.
+        sighting: what corrects the part between.
     """
 
-    def __init__(self, latent: int, vectors: int, hidden: int) -> None:
+    def __init__(self, latent: int, vectors: int, hidden: int, sighting: Sighting) -> None:
         super().__init__()
-        self.latent, self.vectors = latent, vectors
+        self.parts, self.sighting = (latent, sighting.size, vectors), sighting
         self.gain = nn.Sequential(nn.Linear(2 * latent, hidden), nn.SiLU(), nn.Linear(hidden, latent + vectors))
         self.infer = nn.Sequential(nn.Linear(latent, hidden), nn.SiLU(), nn.Linear(hidden, vectors))
 
     def forward(self, belief: torch.Tensor, percept: Percept) -> torch.Tensor:
         """The corrected belief (N, size)."""
-        latent, vectors = belief.split([self.latent, self.vectors], dim=-1)
-        gain = torch.sigmoid(self.gain(torch.cat([latent, percept.fused], dim=-1))) * percept.any[:, None]
-        latent = latent + gain[:, : self.latent] * (percept.fused - latent)
-        inferred = vectors + gain[:, self.latent :] * (self.infer(latent) - vectors)
-        latent = torch.where(percept.any[:, None], nn.functional.layer_norm(latent, (self.latent,)), latent)
-        return torch.cat([latent, torch.where(percept.known, percept.vectors, inferred)], dim=-1)
+        latent, sought, vectors = belief.split(self.parts, dim=-1)
+        there = percept.any[:, None]
+        gain = torch.sigmoid(self.gain(torch.cat([latent, percept.fused], dim=-1))) * there
+        latent = latent + gain[:, : self.parts[0]] * (percept.fused - latent)
+        inferred = vectors + gain[:, self.parts[0] :] * (self.infer(latent) - vectors)
+        latent = torch.where(there, nn.functional.layer_norm(latent, (self.parts[0],)), latent)
+        vectors = torch.where(percept.known, percept.vectors, inferred)
+        seen = self.sighting(sought, latent, vectors, percept)
+        return torch.cat([latent, torch.where(there, seen, sought), vectors], dim=-1)

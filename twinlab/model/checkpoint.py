@@ -40,7 +40,7 @@ def save(model: Any, folder: str | Path, card: dict[str, Any]) -> Path:
     (folder / "card.md").write_text(_card(model, card), encoding="utf-8")
     state = {name: _packed(value.detach().cpu().contiguous()) for name, value in model.state_dict().items()}
     with whole(folder / _WEIGHTS) as draft:
-        safetensors.torch.save_file(state, draft, metadata={"format": FORMAT})
+        draft.write_bytes(safetensors.torch.save(state, metadata={"format": FORMAT}))  # save_file keeps others out
     return folder
 
 

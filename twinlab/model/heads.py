@@ -60,27 +60,6 @@ class Offsets(nn.Module):
         return value[:, self.own] - self.anchor(readings)
 
 
-class Anchored(nn.Module):
-    """Decodes a truth vector both absolutely and relative to the readings that share its labels; a gate chooses.
-
-    A camera that is fixed tells a place absolutely, one on the tool relative to the tool, a grasp makes both the same.
-    """
-
-    def __init__(self, signal: Signal, vectors: tuple[Signal, ...], width: int) -> None:
-        super().__init__()
-        self.offsets = Offsets(signal, vectors)
-        self.plain = rooms.build("codecs", signal.kind).decoder(signal, width)
-        self.relative = nn.Linear(width, 2 * self.offsets.count)
-
-    def forward(self, features: torch.Tensor, readings: torch.Tensor) -> torch.Tensor:
-        """What the codec takes, from features (N, width) and normalised readings (N, vector)."""
-        out = self.plain(features)
-        gate, offset = self.relative(features).chunk(2, dim=-1)
-        own = self.offsets.own
-        left = self.offsets.anchor(readings) + offset - out[:, own]
-        return out.index_add(1, own, (torch.sigmoid(gate) * left).to(out.dtype))
-
-
 class Truth(nn.Module):
     """One head for each truth that a twin knows and a line must perceive.
 
@@ -90,26 +69,29 @@ class Truth(nn.Module):
 
     def __init__(self, signals: Signals, latent: int, hidden: int) -> None:
         super().__init__()
-        vectors = signals.of("reading", "vector")
-        self.latent = latent
-        size = latent + sum(v.size for v in vectors)
+        sought = signals.of("truth", "vector")
+        self.names, self.sizes, self.start = [s.name for s in sought], [s.size for s in sought], latent
+        self.end = latent + sum(self.sizes)
+        size = self.end + sum(v.size for v in signals.of("reading", "vector"))
         self.trunk = nn.ModuleDict()
         self.decoders = nn.ModuleDict()
+        narrow = hidden // 4
         for s in signals.of("truth"):
-            self.trunk[s.name] = nn.Sequential(nn.Linear(size, hidden), nn.SiLU())
-            plain = s.kind != "vector" or not anchors(s, vectors)
-            codec = rooms.build("codecs", s.kind)
-            width = size + hidden
-            self.decoders[s.name] = codec.decoder(s, width) if plain else Anchored(s, vectors, width)
+            self.trunk[s.name] = nn.Sequential(nn.Linear(size, narrow), nn.SiLU())
+            codec, width = rooms.build("codecs", s.kind), size + narrow
+            self.decoders[s.name] = nn.Linear(width, s.size) if s in sought else codec.decoder(s, width)
 
     def forward(self, belief: torch.Tensor) -> dict[str, torch.Tensor]:
-        """What each truth's codec takes (N, …), from beliefs (N, size)."""
+        """What each truth's codec takes (N, …), from beliefs (N, size).
+
+        Means of vectors stand in the belief; only how wrong they may be is worked out, and does not train the belief.
+        """
         out = {}
+        means = dict(zip(self.names, belief[:, self.start : self.end].split(self.sizes, dim=-1), strict=True))
         for name, decoder in self.decoders.items():
-            features = torch.cat([belief, self.trunk[name](belief)], dim=-1)
-            out[name] = (
-                decoder(features, belief[:, self.latent :]) if isinstance(decoder, Anchored) else decoder(features)
-            )
+            told = belief.detach() if name in means else belief
+            answer = decoder(torch.cat([told, self.trunk[name](told)], dim=-1))
+            out[name] = torch.cat([means[name], answer], dim=-1) if name in means else answer
         return out
 
 

@@ -11,7 +11,12 @@ from torch import nn
 from twinlab.batches import UNFORESEEN, Batch
 from twinlab.codecs.vector import normalised
 from twinlab.model import WorldModel, team
+from twinlab.model.belief import spots
 from twinlab.model.perception import Percept
+
+Looks = dict[int, tuple[torch.Tensor, torch.Tensor]]
+"""View → logits of where its heads look (n, place, rows, columns), and the samples that they are of (n,)."""
+REACH = 0.02  # how far around a place its surface is looked for [m]
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,9 @@ class Weights:
         found: truth straight from what each camera's heads found, by linear heads that only training knows: it leads
             them to the parts at once (deep supervision, Lee et al. 2015). The median error of a target's place after
             750 steps of 64 pictures of each camera fell from 19 to 16 mm with it.
+        aimed: how much of a head's attention falls beside the place that it is to find, where a camera sees it: minus
+            the logarithm of the share of its pixels' weights within some centimetres of the truth (supervised
+            attention, Liu et al. 2016; the twin knows where in a picture each part is).
         foreseen: the same heads on beliefs at the end of what was rolled out, so that plans can be judged by them.
         vectors: vector readings many ticks ahead, multi-step (SOLAR, Dreamer and TD-MPC2 all train over the horizon
             that is planned), in units of what "nothing changes" would cost; a contact's jump counts linearly. With 1
@@ -40,6 +48,7 @@ class Weights:
 
     truth: float = 1.0
     found: float = 0.5
+    aimed: float = 0.2
     foreseen: float = 0.1
     vectors: float = 5.0
     missing: float = 0.5
@@ -132,6 +141,8 @@ class Objective(nn.Module):
         self.finders: Any = nn.ModuleList(
             nn.ModuleDict({s.name: model.codecs[s.name].decoder(s, width) for s in self.scored}) for _ in views
         )
+        located = [s for s in self.scored if s.kind == "vector" and spots((s,))]
+        self.located = [(s, spots((s,))[0]) for s in located][: model.size.places]
         self.pulses = [s for s in model.signals.of("reading") if s.kind != "vector" and s.name in model.decoders]
 
     def forward(self, batch: Batch, draw: Draw) -> dict[str, torch.Tensor]:
@@ -140,7 +151,8 @@ class Objective(nn.Module):
         known = batch.readings if given is None else {n: v for n, v in batch.readings.items() if v.shape[1] >= ticks}
         readings = {name: value[:, :ticks] for name, value in known.items()}
         flat, here = ({n: v.flatten(0, 1) for n, v in part.items()} for part in (readings, draw.present))
-        percept = model.encode(flat, here, None if given is None else given.flatten(0, 1))
+        found, looks = (given.flatten(0, 1), {}) if given is not None else self._attended(flat, here)
+        percept = model.encode(flat, here, found)
         beliefs = model.follow(percept.unflatten((len(batch.action), ticks)), batch.action[:, :ticks])
         now = torch.arange(ticks, device=beliefs.device).expand(len(beliefs), -1)
         parts = {
@@ -151,6 +163,7 @@ class Objective(nn.Module):
         }
         if given is None:
             parts["found"] = self._found(percept, batch, now)
+            parts["aimed"] = self._aimed(looks, flat, beliefs.flatten(0, 1), batch, now)
         if self.horizon:
             parts["pictures"] = self._pictures(beliefs, batch)
             ahead, when = self._ahead(beliefs, batch.action, draw)
@@ -177,6 +190,50 @@ class Objective(nn.Module):
         ahead = torch.stack(out, dim=1)
         return ahead.unflatten(0, (count, starts)).flatten(1, 2), (when + 1).flatten(1)
 
+    def _attended(
+        self, readings: dict[str, torch.Tensor], present: dict[str, torch.Tensor]
+    ) -> tuple[torch.Tensor | None, Looks]:
+        """What the views find, as `encode` takes it, and where they look; None without any view's picture."""
+        perception = self.model.perception
+        looks = {
+            i: view.attend(readings, present)
+            for i, view in enumerate(perception.views)
+            if set(view.names) & set(readings)
+        }
+        if not looks:
+            return None, {}
+        blank = self.change.new_zeros(len(next(iter(readings.values()))), perception.features)
+        found = torch.stack([looks[i][0] if i in looks else blank for i in range(len(perception.views))], dim=1)
+        return found, {i: (logits, rows) for i, (_, logits, rows) in looks.items()}
+
+    def _aimed(
+        self,
+        looks: Looks,
+        readings: dict[str, torch.Tensor],
+        beliefs: torch.Tensor,
+        batch: Batch,
+        when: torch.Tensor,
+    ) -> torch.Tensor:
+        """How much the heads look beside the places that they are to find, over the pictures that show these."""
+        total, sight, views = self.change.new_zeros(()), self.model.correction.sighting, self.model.perception.views
+        for i, mount in zip(sight.which, sight.mounts, strict=True):
+            view = views[i]
+            if i not in looks or view.measured not in readings:
+                continue
+            logits, rows = looks[i]
+            points, valid = view.gaze.points(readings[view.measured][rows])
+            world = mount(points, beliefs[rows, self.model.read_at :].detach())
+            for k, (s, place) in enumerate(self.located):
+                truth = _at(batch.truth[s.name], when).flatten(1)[rows][:, list(place)]
+                near = torch.exp(-((world - truth[:, None]) ** 2).sum(dim=-1) / (2 * REACH**2)) * valid
+                weights = logits[:, k].flatten(1).float().masked_fill(~valid, -1e4).softmax(dim=-1)
+                shown = near.amax(dim=1) > 0.5
+                if s.given:
+                    shown = shown & _at(batch.truth[s.given], when)[rows].bool()
+                cost = -torch.log((weights * near).sum(dim=1) + 0.01)
+                total = total + team.mean(cost, shown.float())
+        return total
+
     def _found(self, percept: Percept, batch: Batch, when: torch.Tensor) -> torch.Tensor:
         total = self.change.new_zeros(())
         for i, finders in enumerate(self.finders):
@@ -198,7 +255,7 @@ class Objective(nn.Module):
 
     def _vectors(self, ahead: torch.Tensor, batch: Batch, when: torch.Tensor, draw: Draw) -> torch.Tensor:
         """Only from ticks at which the reading was there: what was never known cannot be foreseen to this precision."""
-        error = (ahead[..., self.model.latent :] - self._read(batch, when)) / self.change
+        error = (ahead[..., self.model.read_at :] - self._read(batch, when)) / self.change
         cost = nn.functional.smooth_l1_loss(error, torch.zeros_like(error), reduction="none")
         rows = torch.arange(len(when), device=when.device)[:, None]
         known = [draw.present[s.name][rows, draw.starts, None].expand(-1, -1, s.size) for s in self.model.vectors]
@@ -208,7 +265,7 @@ class Objective(nn.Module):
     def _missing(self, beliefs: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Corrected beliefs copy readings that are there, so only those that were taken away cost anything."""
         ticks = torch.arange(self.window, device=beliefs.device).expand(len(beliefs), -1)
-        return nn.functional.smooth_l1_loss(beliefs[..., self.model.latent :], self._read(batch, ticks))
+        return nn.functional.smooth_l1_loss(beliefs[..., self.model.read_at :], self._read(batch, ticks))
 
     def _latent(self, ahead: torch.Tensor, beliefs: torch.Tensor, when: torch.Tensor) -> torch.Tensor:
         known = when < self.window

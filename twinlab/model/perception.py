@@ -10,6 +10,7 @@ from torch import nn
 from twinlab import rooms
 from twinlab.batches import Signal, Signals
 from twinlab.codecs.vector import normalised
+from twinlab.model.geometry import Gaze
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +24,8 @@ class Percept:
         any: whether anything is there (N,) bool.
         found: what each view's heads found (N, view, feature), 0 where it is missing.
         seen: whether each view has a picture (N, view) bool.
+        points: where in space these heads look, in the cameras' optical frames (N, view, place, 3) [m].
+        sure: whether that is known (N, view) bool.
     """
 
     fused: torch.Tensor
@@ -31,6 +34,8 @@ class Percept:
     any: torch.Tensor
     found: torch.Tensor
     seen: torch.Tensor
+    points: torch.Tensor
+    sure: torch.Tensor
 
     def at(self, index: Any) -> "Percept":
         """The percept of some of the samples."""
@@ -48,6 +53,9 @@ class View(nn.Module):
     Levine et al. 2016) and takes three things from there: the map, the patch under it as the stem gave it, which holds
     the points' positions in space, and where it is on the map. An embedding of positions, added to the map, led to
     learning by heart: the error on a toy line's unseen places doubled.
+
+    Where depth tells its camera, each head also looks at pixels, coarsely by the map and finely by what each pixel
+    shows, and gives the point in space that it looks at.
 
     Args:
         signals: the pictures.
@@ -67,9 +75,16 @@ class View(nn.Module):
         deeper = nn.Conv2d(channels, channels, 3, padding=1)
         self.body = nn.Sequential(nn.BatchNorm2d(channels), nn.SiLU(), deeper, nn.BatchNorm2d(channels), nn.SiLU())
         self.where = nn.Conv2d(channels, places, 1)
+        self.places = places
+        measured = [s for s in signals if s.camera]
+        self.measured = measured[0].name if measured else ""
+        if measured:
+            self.gaze = Gaze(measured[0])
+            inputs = sum(self._channels(s.name) for s in signals)
+            self.fine = nn.Sequential(nn.Conv2d(inputs, 16, 1), nn.SiLU(), nn.Conv2d(16, places, 1))
         grid = torch.meshgrid(torch.linspace(-1, 1, rows), torch.linspace(-1, 1, columns), indexing="ij")
         self.register_buffer("grid", torch.stack(grid, dim=-1).flatten(0, 1), persistent=False)
-        self.features = places * (2 * channels + 2)
+        self.features = places * (2 * channels + 5) + 1
 
     def forward(self, values: Mapping[str, torch.Tensor], present: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """What was found (N, features); 0 where no picture is.
@@ -80,17 +95,58 @@ class View(nn.Module):
 
         Samples without any picture cost nothing: they are left out before the convolutions.
         """
+        return self.attend(values, present)[0]
+
+    def attend(
+        self, values: Mapping[str, torch.Tensor], present: Mapping[str, torch.Tensor]
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """What was found, as `forward` gives it, and how it was looked for.
+
+        Returns:
+            What was found (N, features); logits of where each head looks (n, place, rows, columns), of pixels where
+            depth tells the camera, else of patches; the samples that these are of (n,).
+        """
         names = [name for name in self.names if name in values]
         rows = torch.stack([present[name] for name in names]).any(dim=0).nonzero()[:, 0]
         total = sum(self.tiles[name] for name in self.names if name not in names)
+        pixels: dict[str, torch.Tensor] = {}
         for name in names:
-            here = present[name][rows][:, None, None, None]
-            total = total + torch.where(here, self.stems[name](values[name][rows]), self.tiles[name])
+            here, stem = present[name][rows][:, None, None, None], self.stems[name]
+            assert isinstance(stem, nn.Sequential)  # a codec gives channels of pixels, then maps of patches
+            channels, patches = stem
+            pixels[name] = torch.where(here, channels(values[name][rows]), 0)
+            total = total + torch.where(here, patches(pixels[name]), self.tiles[name])
         maps = self.body(total)
-        look = self.where(maps).flatten(2).float().softmax(dim=-1)
+        logits = self.where(maps)
+        look = logits.flatten(2).float().softmax(dim=-1)
         every = torch.cat([maps, total], dim=1).flatten(2).float()
-        found = torch.cat([torch.einsum("nkp,ncp->nkc", look, every), look @ self.grid], dim=-1).flatten(1)
-        return found.new_zeros(len(present[names[0]]), self.features).index_copy(0, rows, found)
+        flat = torch.cat([torch.einsum("nkp,ncp->nkc", look, every), look @ self.grid], dim=-1).flatten(1)
+        points, sure = flat.new_zeros(len(rows), 3 * self.places), flat.new_zeros(len(rows), 1)
+        if self.measured in names:
+            logits = self._finer(logits, pixels)
+            depth = torch.where(present[self.measured][rows][:, None, None], values[self.measured][rows], torch.inf)
+            where, some = self.gaze(depth, logits)
+            points, sure = where.flatten(1), some[:, None].to(flat.dtype)
+        found = torch.cat([flat, points, sure], dim=1)
+        return found.new_zeros(len(present[names[0]]), self.features).index_copy(0, rows, found), logits, rows
+
+    def points(self, found: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Of what was found (N, features), the points (N, place, 3) [m] and whether they are known (N,) bool."""
+        points, sure = found[:, -3 * self.places - 1 :].split([3 * self.places, 1], dim=1)
+        return points.unflatten(1, (self.places, 3)), sure[:, 0] > 0.5
+
+    def _finer(self, places: torch.Tensor, pixels: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Logits of pixels (n, place, rows, columns), from those of patches and what each pixel shows."""
+        one = pixels[self.measured]
+        blank = torch.zeros_like(one[:, :1])
+        shown = [pixels.get(n, blank.expand(-1, self._channels(n), -1, -1)) for n in self.names]
+        rough = nn.functional.interpolate(places, size=one.shape[2:], mode="nearest")
+        return rough + self.fine(torch.cat(shown, dim=1))
+
+    def _channels(self, name: str) -> int:
+        stem = self.stems[name]
+        assert isinstance(stem, nn.Sequential) and isinstance(stem[1], nn.Conv2d)
+        return stem[1].in_channels
 
 
 class Perception(nn.Module):
@@ -127,10 +183,10 @@ class Perception(nn.Module):
         size += sum(s.size + 1 for s in self.vectors)
         self.plain = nn.Linear(size, width)
         self.fuse = nn.Sequential(
-            nn.Linear(size, 2 * width),
-            nn.BatchNorm1d(2 * width),
+            nn.Linear(size, width),
+            nn.BatchNorm1d(width),
             nn.SiLU(),
-            nn.Linear(2 * width, width),
+            nn.Linear(width, width),
         )
 
     def forward(
@@ -164,7 +220,12 @@ class Perception(nn.Module):
         vectors, known = self._vectors(values, present, count)
         every = torch.cat([looked.flatten(1), *tokens, vectors, marks.to(vectors.dtype)], dim=1)
         fused = nn.functional.layer_norm(self.plain(every) + self.fuse(every), (self.width,))
-        return Percept(fused, vectors, known, marks.any(dim=1), looked, marks[:, : len(self.views)])
+        seen = marks[:, : len(self.views)]
+        told = [view.points(looked[:, i]) for i, view in enumerate(self.views)]
+        blank = looked.new_zeros(count, 0)
+        points = torch.stack([p for p, _ in told], dim=1) if told else blank[:, :, None, None].expand(-1, -1, 0, 3)
+        sure = torch.stack([there for _, there in told], dim=1) & seen if told else blank.bool()
+        return Percept(fused, vectors, known, marks.any(dim=1), looked, seen, points, sure)
 
     def look(self, values: Mapping[str, torch.Tensor], present: Mapping[str, torch.Tensor], count: int) -> torch.Tensor:
         """What each view's heads find in N = `count` samples (N, view, feature), 0 where no picture is."""

@@ -33,9 +33,16 @@ class Tcp(Sensor):
 
     def variables(self, name: str, moment: Moment) -> tuple[Variable, ...]:
         """x, y, z [m] and yaw [rad]."""
-        return (
-            Variable(name, (f"{name}_axis",), (4,), "float32", "m m m rad", "vector", labels=("x", "y", "z", "yaw")),
-        )
+        axes, about = ("x", "y", "z", "yaw"), {"link": self.link, "turn": list(self.turn), **self._mounts(moment)}
+        return (Variable(name, (f"{name}_axis",), (4,), "float32", "m m m rad", "vector", labels=axes, about=about),)
+
+    def _mounts(self, moment: Moment) -> dict[str, list[float] | list[str]]:
+        """Where on the tool the links of its arm are that carry cameras: their names, and one pose after another."""
+        arm, tool = self.link.partition("/")[0], frames.inverse(moment.snapshot.pose(self.link))
+        links = sorted({c.camera.link for c in moment.cameras.values()})
+        links = [link for link in links if link.partition("/")[0] == arm]
+        poses = [frames.compose(tool, moment.snapshot.pose(link)) for link in links]
+        return {"mounts": links, "mount_poses": [float(x) for pose in poses for x in pose]} if links else {}
 
     def read(self, name: str, moment: Moment, state: None) -> tuple[Readings, None]:
         """Forward kinematics, by the physics."""

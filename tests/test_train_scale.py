@@ -38,9 +38,9 @@ def child(asked: dict, processes: int = 0) -> subprocess.CompletedProcess:
             port = free.getsockname()[1]
         run = ["-m", "torch.distributed.run", f"--nproc-per-node={processes}", f"--master-port={port}"]
     command = [sys.executable, *run, str(CHILD), json.dumps(asked)]
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=240, env={**os.environ, "OMP_NUM_THREADS": "1"}
-    )
+    malloc = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}  # what is freed counts no more
+    threads = {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, capture_output=True, text=True, timeout=240, env=os.environ | threads | malloc)
 
 
 def losses(folder: Path) -> list[dict[str, float]]:
@@ -223,5 +223,5 @@ def test_memory_does_not_grow_with_the_store(tmp_path):
                 assert said.returncode == 0, said.stderr
                 peaks[count, name] = json.loads(said.stdout)["peak"] / 1024
     more = 12 * 200 * 128**2 * 3 / 2**20  # of pictures, 112 MiB
-    assert peaks[16, "filed"] - peaks[4, "filed"] < 0.5 * more
+    assert peaks[16, "filed"] - peaks[4, "filed"] < 0.1 * more
     assert peaks[16, "held"] - peaks[16, "filed"] > 0.75 * more

@@ -121,7 +121,7 @@ class WorldModel(nn.Module):
         return self.perception(readings, here, count, found)
 
     @torch.no_grad()
-    def look(self, readings: Values, chunk: int = 256) -> torch.Tensor:
+    def look(self, readings: Values, chunk: int = 64) -> torch.Tensor:
         """What the views find in the pictures of many samples (N, view, feature); nothing can be learnt through it.
 
         Args:

@@ -36,7 +36,7 @@ class Dynamics(nn.Module):
         self.parts, self.members = (latent, sought, vectors), members
         self.size = sum(self.parts)
         self.linear = nn.Linear(vectors + actions, vectors)
-        self.drift = nn.Linear(sought + vectors + actions, sought)
+        self.drift = nn.Linear(sought + vectors + actions, sought) if sought else None
         self.trunk = nn.Sequential(
             nn.Linear(self.size + actions, hidden),
             nn.LayerNorm(hidden),
@@ -48,8 +48,9 @@ class Dynamics(nn.Module):
         self.heads = nn.Linear(hidden, members * self.size)
         with torch.no_grad():
             for layer, share in ((self.heads, 0.1), (self.linear, 0.0), (self.drift, 0.0)):
-                layer.weight.mul_(share)
-                layer.bias.zero_()
+                if layer is not None:
+                    layer.weight.mul_(share)
+                    layer.bias.zero_()
             self.heads.weight.unflatten(0, (members, self.size))[:, latent:] = 0  # start at the linear part
 
     def forward(self, belief: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
@@ -57,10 +58,11 @@ class Dynamics(nn.Module):
         moved = self.heads(self.trunk(torch.cat([belief, action], dim=-1))).unflatten(-1, (self.members, self.size))
         latent, sought, vectors = (belief[:, None] + moved).split(self.parts, dim=-1)
         plain = belief[:, self.parts[0] :]
-        carried = self.drift(torch.cat([plain, action], dim=-1))
+        moves = None if self.drift is None else self.drift(torch.cat([plain, action], dim=-1))
+        sought = sought if moves is None else sought + moves[:, None]
         drift = self.linear(torch.cat([plain[:, self.parts[1] :], action], dim=-1))
         latent = nn.functional.layer_norm(latent, (self.parts[0],))
-        return torch.cat([latent, sought + carried[:, None], vectors + drift[:, None]], dim=-1)
+        return torch.cat([latent, sought, vectors + drift[:, None]], dim=-1)
 
     @torch.no_grad()
     def start_linear(self, weight: torch.Tensor) -> None:

@@ -19,8 +19,16 @@ from twinlab.batches._signals import signal_of
 from twinlab.errors import ModelError, did_you_mean
 
 SPLITS = {"train": (0, 50_000), "val": (50_000, 60_000), "test": (60_000, 70_000)}
-_COMPACT = {"image": np.uint8, "depth": np.float16, "vector": np.float32, "pulse": np.bool_, "label": np.int64}
-_COMPACT |= {"normals": np.float16, "tactile": np.float32, "cloud": np.float16}  # pressures in Pa pass what float16 has
+_COMPACT = {
+    "image": np.uint8,
+    "depth": np.float16,
+    "vector": np.float32,
+    "pulse": np.bool_,
+    "label": np.int64,
+    "normals": np.float16,
+    "tactile": np.float32,  # pressures in Pa pass what float16 has
+    "cloud": np.float16,
+}
 _LARGEST = float(np.finfo(np.float16).max)
 _PICTURES = ("image", "depth", "normals")  # looked at once
 _CLOUDS = ("cloud",)  # looked at in every step

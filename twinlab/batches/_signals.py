@@ -50,6 +50,12 @@ class Signal:
         """How many numbers it has."""
         return int(np.prod(self.shape, dtype=int))
 
+    @property
+    def axes(self) -> tuple[tuple[str, str], ...]:
+        """Label and unit of each of its numbers, both "" where they are not told one by one."""
+        told = len(self.labels) == len(self.units) == self.size
+        return tuple(zip(self.labels, self.units, strict=True)) if told else (("", ""),) * self.size
+
 
 @dataclass(frozen=True)
 class Signals:

@@ -1,7 +1,7 @@
 """What needs no world model, and what a model must beat: nothing changes, all goes on as before, a linear model."""
 
 from collections.abc import Iterable, Mapping, Sequence, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from twinlab.errors import ModelError
 from twinlab.evaluate._bases import Basis, found_in, tracks_of
 from twinlab.evaluate._foreseen import STRENGTH
 from twinlab.evaluate._measures import NARROW, extrapolated, numbers, within
-from twinlab.model.linear import scaled
+from twinlab.model.linear import scaled, solved
 
 Values = Mapping[str, np.ndarray]
 
@@ -49,10 +49,9 @@ class Baselines:
         """
         episodes = training if isinstance(training, Sized) else tuple(training)
         found = tuple(s for s in signals.of("reading") if not s.name.endswith("_age") and any(s.varies))
-        wanted = Signals(found, signals.actuators, signals.low, signals.high, signals.tick)
-        bases, floor = found_in(episodes, wanted)
+        bases, floor = found_in(episodes, replace(signals, all=found))
         varying = sorted((s for s in found if bases[s.name].scale > 0), key=lambda s: s.kind != "vector")
-        wanted = Signals(tuple(varying), signals.actuators, signals.low, signals.high, signals.tick)
+        wanted = replace(signals, all=tuple(varying))
         sums = _sums(episodes, wanted, bases, ticks)
         split = sum(len(bases[s.name].spread) for s in varying if s.kind == "vector")
         many = sum(len(bases[s.name].spread) for s in varying)
@@ -143,12 +142,10 @@ def _solved(gram: np.ndarray, count: int, split: int, many: int) -> tuple[np.nda
     every = np.arange(told)
     few = np.concatenate([every[:split], every[many:]])
 
-    def ridge(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        penalty = STRENGTH * count * np.eye(len(rows))
-        penalty[-1, -1] = 0
-        return np.linalg.solve(gram[np.ix_(rows, rows)] + penalty, gram[np.ix_(rows, columns)])
+    def weights(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        return solved(gram[np.ix_(rows, rows)], gram[np.ix_(rows, columns)], STRENGTH * count)
 
-    return ridge(few, told + np.arange(split)), ridge(every, told + np.arange(split, many))
+    return weights(few, told + np.arange(split)), weights(every, told + np.arange(split, many))
 
 
 def _compared(signal: Signal, value: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """One horizon, vector readings only: what `foresee` measures."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -92,8 +92,7 @@ def foresee(
 
 
 def _vectors_only(episodes: Iterable[xr.Dataset], signals: Signals) -> tuple[Track, ...]:
-    wanted = Signals(signals.of("reading", "vector"), signals.actuators, signals.low, signals.high, signals.tick)
-    return hold(episodes, wanted)[0]
+    return hold(episodes, replace(signals, all=signals.of("reading", "vector")))[0]
 
 
 @torch.no_grad()

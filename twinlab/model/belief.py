@@ -157,9 +157,8 @@ def spots(signals: Sequence[Signal]) -> list[tuple[int, int, int]]:
     """The numbers of each signal's place in space, among those of all: labels x, y, z in metres."""
     out, at = [], 0
     for s in signals:
-        told = list(zip(s.labels, s.units, strict=True)) if len(s.labels) == len(s.units) == s.size else []
-        if {("x", "m"), ("y", "m"), ("z", "m")} <= set(told):
-            x, y, z = (at + told.index((axis, "m")) for axis in "xyz")
+        if {("x", "m"), ("y", "m"), ("z", "m")} <= set(s.axes):
+            x, y, z = (at + s.axes.index((axis, "m")) for axis in "xyz")
             out.append((x, y, z))
         at += s.size
     return out

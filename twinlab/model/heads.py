@@ -14,15 +14,8 @@ def anchors(signal: Signal, vectors: tuple[Signal, ...]) -> tuple[tuple[int, int
 
     So the x [m] of a part is tied to the x [m] of the tool, without knowing either name.
     """
-    every = [(label, unit) for v in vectors for label, unit in zip(*_named(v), strict=True)]
-    own = zip(*_named(signal), strict=True)
-    return tuple((i, every.index(axis)) for i, axis in enumerate(own) if axis != ("", "") and axis in every)
-
-
-def _named(signal: Signal) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    if len(signal.labels) == len(signal.units) == signal.size:
-        return signal.labels, signal.units
-    return ("",) * signal.size, ("",) * signal.size
+    every = [axis for v in vectors for axis in v.axes]
+    return tuple((i, every.index(axis)) for i, axis in enumerate(signal.axes) if axis != ("", "") and axis in every)
 
 
 class Offsets(nn.Module):
@@ -51,13 +44,9 @@ class Offsets(nn.Module):
         self.register_buffer("scale", torch.tensor(scale), persistent=False)
         self.register_buffer("shift", torch.tensor(shift), persistent=False)
 
-    def anchor(self, readings: torch.Tensor) -> torch.Tensor:
-        """These readings as the signal would be normalised (N, pair), from all normalised readings (N, vector)."""
-        return readings[:, self.other] * self.scale + self.shift
-
     def forward(self, value: torch.Tensor, readings: torch.Tensor) -> torch.Tensor:
         """The difference (N, pair), normalised as the signal is, from normalised values (N, size)."""
-        return value[:, self.own] - self.anchor(readings)
+        return value[:, self.own] - (readings[:, self.other] * self.scale + self.shift)
 
 
 class Truth(nn.Module):

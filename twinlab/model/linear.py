@@ -22,9 +22,20 @@ def one_tick(tracks: Iterable[Track], signals: Signals, strength: float = 1e-3) 
 def ridge(told: np.ndarray, wanted: np.ndarray, strength: float) -> np.ndarray:
     """Weights (feature + 1, target) of least squares, penalty `strength` a sample; the last row is the offset."""
     told = np.concatenate([told, np.ones((len(told), 1))], axis=1).astype(np.float64)
-    penalty = strength * len(told) * np.eye(told.shape[1])
-    penalty[-1, -1] = 0
-    return np.linalg.solve(told.T @ told + penalty, told.T @ wanted)
+    return solved(told.T @ told, told.T @ wanted, strength * len(told))
+
+
+def solved(gram: np.ndarray, cross: np.ndarray, penalty: float) -> np.ndarray:
+    """Ridge weights (feature, target) of sums of products over samples; the last feature, the offset, costs nothing.
+
+    Args:
+        gram: features by features (feature, feature).
+        cross: features by targets (feature, target).
+        penalty: on squared weights, altogether.
+    """
+    diagonal = np.full(len(gram), penalty)
+    diagonal[-1] = 0
+    return np.linalg.solve(gram + np.diag(diagonal), cross)
 
 
 def stacked(track: Track, signals: Signals) -> np.ndarray:

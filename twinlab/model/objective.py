@@ -12,10 +12,8 @@ from twinlab.batches import UNFORESEEN, Batch
 from twinlab.codecs.vector import normalised
 from twinlab.model import WorldModel, team
 from twinlab.model.belief import spots
-from twinlab.model.perception import Percept
+from twinlab.model.perception import Looks, Percept
 
-Looks = dict[int, tuple[torch.Tensor, torch.Tensor]]
-"""View → logits of where its heads look (n, place, rows, columns), and the samples that they are of (n,)."""
 REACH = 0.02  # how far around a place its surface is looked for [m]
 
 
@@ -151,7 +149,11 @@ class Objective(nn.Module):
         known = batch.readings if given is None else {n: v for n, v in batch.readings.items() if v.shape[1] >= ticks}
         readings = {name: value[:, :ticks] for name, value in known.items()}
         flat, here = ({n: v.flatten(0, 1) for n, v in part.items()} for part in (readings, draw.present))
-        found, looks = (given.flatten(0, 1), {}) if given is not None else self._attended(flat, here)
+        looks: Looks = {}
+        found = None if given is None else given.flatten(0, 1)
+        if found is None:
+            seen, looks = model.perception.attend(flat, here, len(next(iter(flat.values()))))
+            found = seen if looks else None
         percept = model.encode(flat, here, found)
         beliefs = model.follow(percept.unflatten((len(batch.action), ticks)), batch.action[:, :ticks])
         now = torch.arange(ticks, device=beliefs.device).expand(len(beliefs), -1)
@@ -189,22 +191,6 @@ class Objective(nn.Module):
             out.append(belief)
         ahead = torch.stack(out, dim=1)
         return ahead.unflatten(0, (count, starts)).flatten(1, 2), (when + 1).flatten(1)
-
-    def _attended(
-        self, readings: dict[str, torch.Tensor], present: dict[str, torch.Tensor]
-    ) -> tuple[torch.Tensor | None, Looks]:
-        """What the views find, as `encode` takes it, and where they look; None without any view's picture."""
-        perception = self.model.perception
-        looks = {
-            i: view.attend(readings, present)
-            for i, view in enumerate(perception.views)
-            if set(view.names) & set(readings)
-        }
-        if not looks:
-            return None, {}
-        blank = self.change.new_zeros(len(next(iter(readings.values()))), perception.features)
-        found = torch.stack([looks[i][0] if i in looks else blank for i in range(len(perception.views))], dim=1)
-        return found, {i: (logits, rows) for i, (_, logits, rows) in looks.items()}
 
     def _aimed(
         self,

@@ -12,6 +12,9 @@ from twinlab.batches import Signal, Signals
 from twinlab.codecs.vector import normalised
 from twinlab.model.geometry import Gaze
 
+Looks = dict[int, tuple[torch.Tensor, torch.Tensor]]
+"""View → logits of where its heads look (n, place, rows, columns), and the samples that they are of (n,)."""
+
 
 @dataclass(frozen=True, eq=False)
 class Percept:
@@ -86,25 +89,20 @@ class View(nn.Module):
         self.register_buffer("grid", torch.stack(grid, dim=-1).flatten(0, 1), persistent=False)
         self.features = places * (2 * channels + 5) + 1
 
-    def forward(self, values: Mapping[str, torch.Tensor], present: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """What was found (N, features); 0 where no picture is.
+    def forward(
+        self, values: Mapping[str, torch.Tensor], present: Mapping[str, torch.Tensor]
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """What was found, and how it was looked for.
 
         Args:
             values: raw pictures (N, …) by name.
             present: whether each is there (N,).
 
         Samples without any picture cost nothing: they are left out before the convolutions.
-        """
-        return self.attend(values, present)[0]
-
-    def attend(
-        self, values: Mapping[str, torch.Tensor], present: Mapping[str, torch.Tensor]
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """What was found, as `forward` gives it, and how it was looked for.
 
         Returns:
-            What was found (N, features); logits of where each head looks (n, place, rows, columns), of pixels where
-            depth tells the camera, else of patches; the samples that these are of (n,).
+            What was found (N, features), 0 where no picture is; logits of where each head looks (n, place, rows,
+            columns), of pixels where depth tells the camera, else of patches; the samples that these are of (n,).
         """
         names = [name for name in self.names if name in values]
         rows = torch.stack([present[name] for name in names]).any(dim=0).nonzero()[:, 0]
@@ -229,11 +227,19 @@ class Perception(nn.Module):
 
     def look(self, values: Mapping[str, torch.Tensor], present: Mapping[str, torch.Tensor], count: int) -> torch.Tensor:
         """What each view's heads find in N = `count` samples (N, view, feature), 0 where no picture is."""
+        return self.attend(values, present, count)[0]
+
+    def attend(
+        self, values: Mapping[str, torch.Tensor], present: Mapping[str, torch.Tensor], count: int
+    ) -> tuple[torch.Tensor, Looks]:
+        """What `look` gives, and how each view with pictures was looked at."""
         out = next(self.parameters()).new_zeros(count, len(self.views), self.features)
+        looks = {}
         for i, view in enumerate(self.views):
             if any(name in values for name in view.names):
-                out[:, i] = view(values, present)
-        return out
+                out[:, i], logits, rows = view(values, present)
+                looks[i] = (logits, rows)
+        return out, looks
 
     def _vectors(
         self, values: Mapping[str, torch.Tensor], present: Mapping[str, torch.Tensor], count: int

@@ -1,4 +1,4 @@
-"""Planners: search for the cheapest sequence of actions; they see a cost function and nothing else."""
+"""Planners: search for the cheapest sequence of actions; they see functions of it, never the model."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -84,7 +84,7 @@ class Search:
         came = checked("cost", self._cost(actions), (len(actions),))
         costs = np.where(np.isfinite(came), came, np.inf)
         excess = self._excess(actions)
-        first = int(np.lexsort((costs, excess))[0])
+        first = int(ranked(costs, excess)[0])
         if (rank := (float(excess[first]), float(costs[first]))) < self.rank:
             self.best, self.rank = actions[first], rank
         return actions, costs, excess
@@ -95,6 +95,11 @@ class Search:
             return np.zeros(len(actions))
         over = checked("limits", self._limits(actions), (len(actions), None))
         return np.where(np.isnan(over), np.inf, np.maximum(over, 0.0)).max(axis=1, initial=0.0)
+
+
+def ranked(costs: np.ndarray, excess: np.ndarray) -> np.ndarray:
+    """Numbers of sequences (sample,), the best first: by excess over the limits, then by cost."""
+    return np.lexsort((costs, excess))
 
 
 def checked(name: str, came: np.ndarray, wanted: tuple[int | None, ...]) -> np.ndarray:

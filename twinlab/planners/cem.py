@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twinlab.planners import Cost, Limits, Search, Slope, coloured
+from twinlab.planners import Cost, Limits, Search, Slope, coloured, ranked
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Cem:
         for _ in range(self.iterations):
             noise = coloured(rng, (self.samples, *mean.shape), self.smooth)
             actions, costs, excess = search.try_out(np.concatenate([mean + spread * noise, elite, mean[None]]))
-            elite = actions[np.lexsort((costs, excess))[: self.elites]]
+            elite = actions[ranked(costs, excess)[: self.elites]]
             mean = self.blend * mean + (1 - self.blend) * elite.mean(axis=0)
             spread = self.blend * spread + (1 - self.blend) * elite.std(axis=0)
         search.try_out(mean[None])

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twinlab.planners import Cost, Limits, Search, Slope, checked, coloured
+from twinlab.planners import Cost, Limits, Search, Slope, checked, coloured, ranked
 
 _TINY = 1e-8  # keeps a slope of 0 from being divided by 0
 
@@ -56,7 +56,7 @@ class Gradient:
         half = np.asarray((high - low) / 2)
         noise = coloured(rng, (self.samples, *search.centre.shape), self.smooth)
         drawn, costs, excess = search.try_out(search.centre + self.spread * half * noise)
-        at = np.concatenate([search.first[0], drawn[np.lexsort((costs, excess))[: self.starts]]])
+        at = np.concatenate([search.first[0], drawn[ranked(costs, excess)[: self.starts]]])
         # moments of the excess' gradient and of the cost's are kept apart: their sizes have nothing in common
         mean, square, count = np.zeros((2, *at.shape)), np.zeros((2, *at.shape)), np.zeros((2, len(at), 1, 1))
         for step in range(self.steps):

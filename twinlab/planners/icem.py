@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twinlab.planners import Cost, Limits, Search, Slope
+from twinlab.planners import Cost, Limits, Search, Slope, ranked
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Icem:
                 draws = np.concatenate([draws, mean[None]])
             tried = search.try_out(draws)
             actions, costs, excess = (np.concatenate(pair) for pair in zip(tried, kept, strict=True))
-            best = np.lexsort((costs, excess))[: self.elites]
+            best = ranked(costs, excess)[: self.elites]
             mean = self.blend * mean + (1 - self.blend) * actions[best].mean(axis=0)
             spread = self.blend * spread + (1 - self.blend) * actions[best].std(axis=0)
             stay = best[: int(np.ceil(self.kept * len(best)))]

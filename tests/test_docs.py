@@ -1,14 +1,20 @@
-"""Documents: docs/sensors.md tells of every parameter of every sensor, with the default that the code has."""
+"""Documents: docs/sensors.md tells of every parameter of every sensor, and what docs/scaling.md shows runs."""
 
 import re
 from pathlib import Path
 
+import fsspec
 import pytest
+import toy
+import xarray as xr
 
 from twinlab import rooms
 from twinlab.sensors import Sensor
+from twinlab.store import EpisodeStore
 
-SECTIONS = re.split(r"^## ", (Path(__file__).parents[1] / "docs/sensors.md").read_text(encoding="utf-8"), flags=re.M)
+DOCS = Path(__file__).parents[1] / "docs"
+SECTIONS = re.split(r"^## ", (DOCS / "sensors.md").read_text(encoding="utf-8"), flags=re.M)
+SCALING = (DOCS / "scaling.md").read_text(encoding="utf-8")
 KINDS = pytest.mark.parametrize("kind", rooms.names("sensors"))
 COMMON = "Timing, loss and calibration"
 
@@ -51,3 +57,20 @@ def test_the_common_parameters_stand_in_the_document():
     (told,) = [s for s in SECTIONS if s.startswith(COMMON)]
     silent = ("off", "clean")
     assert [n for n in Sensor.model_fields if f"`{n}`" not in told and n not in silent] == []
+
+
+def test_a_store_in_an_object_store_is_read_as_the_document_shows(tmp_path):
+    (example,) = (code for code in re.findall(r"```python\n(.*?)```", SCALING, flags=re.S) if "fsspec" in code)
+    names: dict = {}
+    exec(compile(example, "scaling.md", "exec"), names)
+    store = EpisodeStore(tmp_path / "line")
+    for seed in range(3):
+        store.append(toy.episode(seed, ticks=20))
+    files = fsspec.filesystem("memory")
+    files.put(str(tmp_path / "line"), "/bucket/line", recursive=True)
+    for came, wanted in zip(names["episodes"]("memory://bucket/line"), store, strict=True):
+        xr.testing.assert_identical(came, wanted.load())
+    chunk = next(path for path in files.find("/bucket/line/episodes/000001/data/tool") if "/c/" in path)
+    files.pipe(chunk, files.cat(chunk)[:-1])
+    with pytest.raises(OSError, match="000001 came damaged"):
+        list(names["episodes"]("memory://bucket/line"))

@@ -1,7 +1,8 @@
 """How fast a model is trained, what of that is loading, and how much slower a step is than its passes alone.
 
-Episodes of a scene are recorded and trained on. Of each stage come `frames_per_s` of whole steps (drawing, loading,
-passes, clipping, optimizer, log), `loading_share`, the share of the time in which a step waited for its windows, and
+Episodes of a scene are recorded and trained on. `frames_per_s` is that of seeing and following together, whole steps
+(drawing, loading, passes, clipping, optimizer, log) in the numbers that `Fit()` has of them. Of each stage come its own
+`frames_per_s`, `loading_share`, the share of the time in which a step waited for its windows, and
 `over_bare`, a whole step over forward and backward pass on a batch that stays the same. For that each step of a second
 training is followed by one such pass, and the figure is the median of their quotients. Figures are medians over turns.
 
@@ -118,6 +119,10 @@ def turn(settings: Fit, store: EpisodeStore, out: Path) -> dict[str, float]:
         told[f"{stage}_frames_per_s"] = frames[stage] / float(np.median(times))
         if waiting is not None:  # cloning draws from what lies in memory as tensors
             told[f"{stage}_loading_share"] = waiting
+    plain, ticks = Fit(), {name: float(np.median(times)) for name, (times, _) in spent.items()}
+    counts = {"seeing": plain.seeing.steps, "following": plain.following.steps}
+    frames_all = sum(count * frames[stage] for stage, count in counts.items())
+    told["frames_per_s"] = frames_all / sum(count * ticks[stage] for stage, count in counts.items())
     quotients = over_bare(settings, store, model, losses)
     return told | {f"{stage}_over_bare": value for stage, value in quotients.items()}
 

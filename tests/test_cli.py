@@ -16,7 +16,7 @@ from twinlab import cli, tracking
 from twinlab.scene import read_scene, scene_names
 from twinlab.store import EpisodeStore
 
-VERBS = ("scenes", "check", "record", "train", "score", "experiment", "quickstart", "doctor")
+VERBS = ("scenes", "check", "record", "train", "score", "evaluate", "experiment", "quickstart", "doctor")
 WIDE = {"COLUMNS": "200", "TERM": "dumb"}
 
 
@@ -194,6 +194,41 @@ def test_an_experiment_prints_its_table_and_differences_and_keeps_both_runs_and_
     assert tracking.read(run).settings["factors"] == ["policy=expert,still", "belt.speed=80 mm/s,0.12"]
     said(*words)
     assert tracking.read(f"{run}-2").metrics["runs"].values.tolist() == [8.0], "runs were done again"
+
+
+def test_an_evaluation_prints_its_tables_and_keeps_them_in_the_document(scene, tmp_path):
+    words = (
+        "evaluate",
+        scene,
+        "--nominal",
+        0,
+        "--varied",
+        1,
+        "--faulty",
+        0,
+        "--oracle",
+        0,
+        "--ticks",
+        4,
+        "--workers",
+        1,
+    )
+    told = said(*words, "--parts", "control", "--folder", tmp_path / "runs", "--write", tmp_path / "results.md")
+    kept = (tmp_path / "results.md").read_text(encoding="utf-8")
+    assert "blind, control" in told and "| expert | 0 |" in told and "| expert | 0 |" in kept and "## blind" in kept
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "wanted"),
+    [
+        (("--parts", "control,calbration"), 1, "no 'calbration'"),
+        (("--all", "--model", "sorting"), 2, "each line has a model of its own"),
+        (("--model", "nothing_there"), 1, "no config.json in 'nothing_there'"),
+    ],
+)
+def test_an_evaluation_that_cannot_be_is_told_before_anything_runs(refused, scene, tmp_path, words, code, wanted):
+    found, told = refused("evaluate", scene, *words, "--folder", tmp_path / "runs", "--write", tmp_path / "r.md")
+    assert found == code and wanted in told and not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,32 @@ def test_a_teacher_is_asked_but_does_not_act(blind_cell, blind_spec):
     assert taught.attrs["policy"] == "still"
 
 
+def test_an_episode_goes_on_from_a_saved_moment_as_often_as_wanted(blind_cell, blind_spec):
+    whole = record(blind_cell, Expert(blind_spec), ticks=140, seed=60_100)
+    blind_cell.reset(60_100)
+    for action in whole["action"].values[:100]:
+        blind_cell.step(action)
+    saved = blind_cell.save()
+    one, other, again = (
+        record(blind_cell, policy, 40, 5, start=saved) for policy in (Expert(blind_spec), Still(), Expert(blind_spec))
+    )
+    xr.testing.assert_identical(one, again)
+    xr.testing.assert_equal(one["tcp"], whole["tcp"].isel(time=slice(100, 140)))
+    assert one.attrs["seed"] == other.attrs["seed"] == 60_100
+    assert one.attrs["branched_at"] == float(one["time"][0]) == pytest.approx(5.0) and "branched_at" not in whole.attrs
+    later = whole["event_time"].values[whole["event_time"].values > 5.0].tolist()
+    assert one["event_time"].values.tolist() == later and 0 < len(later) < whole.sizes["event"]
+    assert (other["tcp"][0] == one["tcp"][0]).all() and (other["tcp"][-1] != one["tcp"][-1]).any()
+
+
+def test_a_moment_of_before_the_last_reset_cannot_be_gone_on_from(blind_cell):
+    blind_cell.reset(0)
+    saved = blind_cell.save()
+    record(blind_cell, Still(), 1, 0)
+    with pytest.raises(CellError, match="this moment was saved before the last reset"):
+        record(blind_cell, Still(), 1, 0, start=saved)
+
+
 def test_only_what_is_to_be_kept_is_kept(blind_cell):
     episode = record(blind_cell, Still(), ticks=2, seed=0, keep=("tcp", "busy"))
     events = {"event_time", "event_kind", "event_item", "event_place", "event_right"}

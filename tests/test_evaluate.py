@@ -12,7 +12,7 @@ from twinlab import rooms
 from twinlab.batches import fitted, hold
 from twinlab.errors import ModelError
 from twinlab.evaluate import Linear, coverage, foresee, localise, markdown, perceive, predict, table
-from twinlab.model import Size, WorldModel
+from twinlab.model import Size, WorldModel, calibration
 from twinlab.model.linear import scaled, stacked
 from twinlab.train import Fit, Stage, fit
 
@@ -339,14 +339,14 @@ def test_readings_are_taken_away_together_where_a_plus_says_so():
 def says(model: WorldModel, name: str, bias: list[float]) -> None:
     """Let a head say the same whatever is believed; `bias` as its codec takes it."""
     numbers, truth, sight = torch.tensor(bias, dtype=torch.float32), model.truth, model.correction.sighting
-    if name in truth.names:  # means of vectors stand in the belief
-        number = truth.names.index(name)
-        own = slice(sum(truth.sizes[:number]), sum(truth.sizes[: number + 1]))
-        means, numbers = numbers.chunk(2)
-        for layer, value in ((sight.infer[-1], means), (sight.gain[-1], torch.full_like(means, 50.0))):
-            layer.weight.data[own], layer.bias.data[own] = 0.0, value
-    torch.nn.init.zeros_(truth.decoders[name].weight)
-    truth.decoders[name].bias.data = numbers
+    number = truth.names.index(name)
+    own = slice(sum(truth.sizes[:number]), sum(truth.sizes[: number + 1]))
+    told, doubt = numbers.split([truth.sizes[number], len(numbers) - truth.sizes[number]])
+    for layer, value in ((sight.infer[-1], told), (sight.gain[-1], torch.full_like(told, 50.0))):
+        layer.weight.data[own], layer.bias.data[own] = 0.0, value
+    if len(doubt):
+        torch.nn.init.zeros_(truth.doubts[name].weight)
+        truth.doubts[name].bias.data = doubt
 
 
 def test_f1_and_angles_are_those_worked_out_by_hand():
@@ -374,8 +374,8 @@ def test_f1_and_angles_are_those_worked_out_by_hand():
 
 
 @cache
-def covered(share_of_truth: float) -> xr.Dataset:
-    """Truth with Laplace errors of standard deviation 1; a model that believes a share of that."""
+def covered(share_of_truth: float, calibrate: bool = False) -> xr.Dataset:
+    """Truth with Laplace errors of standard deviation 1; a model that believes a share of that, perhaps calibrated."""
     rng = np.random.default_rng(2)
 
     def some(seed: int) -> xr.Dataset:
@@ -386,6 +386,8 @@ def covered(share_of_truth: float) -> xr.Dataset:
     model = untrained(episodes)
     std = share_of_truth - 0.003  # the codec's floor; softplus(log(exp(x) - 1)) = x
     says(model, "place", [0, 0, *[float(np.log(np.expm1(std)))] * 2])
+    if calibrate:
+        model.calibration = calibration.fitted(model, hold((some(s) for s in range(10, 22)), model.signals)[0])
     return coverage(model, episodes, ahead=(0.0, 0.5), context=2, stride=3)
 
 
@@ -402,6 +404,17 @@ def test_a_model_that_believes_half_its_errors_is_overconfident():
     assert np.abs(double["share"] - (1 - (1 - double["level"]) ** 2)).max() < 0.03
     assert set(half["finding"].values.ravel()) == {"overconfident"}
     assert set(double["finding"].values.ravel()) == {"doubtful"}
+
+
+def test_calibrated_intervals_are_judged_beside_what_was_believed():
+    half, told = covered(0.5), covered(0.5, True)
+    assert np.abs(told["share"] - told["level"]).sel(what="place").max() < 0.03
+    assert np.allclose(told["believed"].sel(what="place"), half["share"].sel(what="place"), atol=1e-6)
+    assert half.attrs["calibrated"] == 0 and told.attrs["calibrated"] == 12
+    assert half["what"].values.tolist() == ["place"] and set(told["what"].values) == {"place", "vector"}
+    assert np.isnan(told["share"].sel(what="vector", ahead=0.0)).all()  # it was just read
+    assert np.abs(told["share"] - told["level"]).sel(what="vector", ahead=0.5).max() < 0.06
+    assert "calibrated on 12 episodes" in table(told) and "not calibrated" in table(half)
 
 
 def test_tables_fit_a_terminal_and_markdown_has_every_row():

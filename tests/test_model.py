@@ -9,12 +9,14 @@ import torch
 import toy
 
 from twinlab.batches import Windows, fitted, hold
+from twinlab.batches._signals import Signal
 from twinlab.errors import ModelError
 from twinlab.model import Size, WorldModel
+from twinlab.model.belief import spots
 from twinlab.model.heads import Offsets, anchors
 
 SMALL = Size(latent=32, hidden=32, channels=8, places=2, members=3)
-WIDE = SMALL.latent + 2 + 3  # of a belief: the target's two numbers and the tool's three beside the latent
+WIDE = SMALL.latent + 2 + 2 + 1 + 2 + 3  # of a belief: goal, target, its presence and colour, and the tool
 
 
 @pytest.fixture(scope="module")
@@ -102,25 +104,30 @@ def test_decoded_readings_and_heads_have_the_shapes_of_what_they_stand_for(model
     for name, value in model.decode(belief).items():
         assert value.shape == now(batch)[name].shape
     heads = model.heads(belief)
-    assert set(heads) == {"target", "target_present", "target_colour"}
+    assert set(heads) == {"target", "target_present", "target_colour", "goal"}
     assert heads["target"].shape == model.spread(belief)["target"].shape == (3, 2)
     assert torch.allclose(heads["target_colour"].sum(dim=1), torch.ones(3))
     assert model.reward(belief).shape == model.value(belief).shape == (3,)
     assert set(model.decode(belief, ("beam",))) == {"beam"}
 
 
-def test_an_action_keeps_the_limits_and_hangs_on_the_goal(model):
+def test_an_action_keeps_the_limits_and_hangs_on_what_is_believed_of_the_goal(model):
     belief = 50 * torch.randn(64, WIDE)
-    action = model.act(belief, torch.zeros(64, 2))
+    action = model.act(belief)
     assert (action >= model.low).all() and (action <= model.high).all()
+    told = [s.name for s in model.sought]
+    at = model.latent + sum(s.numbers for s in model.sought[: told.index("goal")])
     mild = 0.1 * torch.randn(64, WIDE)
-    left, right = (model.act(mild, torch.tensor([[x, 0.0]]).expand(64, -1)) for x in (-0.3, 0.3))
-    assert not torch.allclose(left, right)
+    left, right = mild.clone(), mild.clone()
+    left[:, at], right[:, at] = -1.0, 1.0
+    assert not torch.allclose(model.act(left), model.act(right))
 
 
-def test_a_goal_that_is_not_told_is_told_to_be_missing(model):
-    with pytest.raises(ModelError, match="a goal came: False; the model was trained to be told one: True"):
-        model.act(model.initial())
+def test_places_that_readings_tell_by_name_are_told_apart_and_in_order():
+    one = Signal("tcp", "vector", "reading", (), (4,), ("x", "y", "z", "yaw"), ("m", "m", "m", "rad"))
+    slots = ("a named", "a x", "a y", "a z", "box x", "box y", "flat x", "flat y", "flat z")
+    goal = Signal("meaning", "vector", "reading", (), (9,), slots, ("1", *"mmmmmmm", "rad"))
+    assert spots((one, goal)) == [(0, 1, 2), (5, 6, 7)]
 
 
 def test_numbers_of_the_same_label_and_unit_are_tied(windows):

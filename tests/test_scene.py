@@ -101,6 +101,27 @@ def test_a_change_is_checked_and_leaves_the_spec_as_it_was(blind_spec):
         blind_spec.change({"belts.speed": 1})
 
 
+def test_which_sensors_are_redundant_is_no_part_of_what_a_run_follows_from(blind_spec):
+    names = [name for name, sensor in blind_spec.sensors.items() if not sensor.redundant]
+    assert blind_spec.needed == tuple(names) and names
+    other = blind_spec.change({f"sensors.{name}.redundant": True for name in names})
+    assert other.needed == () and other.digest == blind_spec.digest and other != blind_spec
+    assert "redundant = true" in other.toml()
+
+
+@pytest.mark.parametrize("name", scene_names())
+def test_every_scene_says_which_sensors_it_can_do_without(name):
+    spec = read_scene(name)
+    redundant = [n for n, sensor in spec.sensors.items() if sensor.redundant]
+    assert redundant and spec.needed and not set(redundant) & set(spec.needed)
+
+
+def test_a_sensor_that_is_called_redundant_in_a_wrong_way_is_told(tmp_path):
+    assert "Did you mean 'redundant'?" in told(tmp_path, lambda t: t["sensors"]["wrench"].update(redundent=True))
+    message = told(tmp_path, lambda t: t["sensors"]["wrench"].update(redundant="perhaps"))
+    assert "[sensors.wrench] redundant: came 'perhaps'" in message and "can do without it" in message
+
+
 def test_the_nominal_line_does_not_vary(blind_spec):
     feeder = blind_spec.vary(0).bodies["feeder"]
     assert (feeder.jitter, feeder.scatter, feeder.turn, feeder.mixing, feeder.defects) == (0, 0, 0, 0, 0)

@@ -8,7 +8,7 @@ import xarray as xr
 
 from twinlab.cell import Cell
 from twinlab.episodes import record
-from twinlab.errors import UnknownVariantError
+from twinlab.errors import CellError, UnknownVariantError
 from twinlab.kpi import UNITS, kpis
 from twinlab.policies.expert import Expert
 from twinlab.policies.still import Still
@@ -87,6 +87,15 @@ def test_nothing_is_rendered_for_a_policy_that_does_not_look(sorting, monkeypatc
         xr.testing.assert_identical(found, wanted)
         with pytest.raises(UnknownVariantError, match="no 'nothing' in renderers/"):
             score(cell, Still(sees_pictures=True), [60_000], 10, workers=2)
+
+
+def test_a_sensor_that_is_taken_away_gives_nothing_to_the_policy(blind_cell, blind_spec):
+    found = score(blind_cell, Expert(blind_spec), [60_000], 3, without=("encoder", "joints"))
+    assert found.attrs["without"] == "encoder,joints" and "without" not in score(blind_cell, Still(), [60_000], 1).attrs
+    with pytest.raises(KeyError, match="tcp"):
+        score(blind_cell, Expert(blind_spec), [60_000], 3, without=("tcp",))
+    with pytest.raises(CellError, match="Did you mean 'encoder'"):
+        score(blind_cell, Still(), [60_000], 3, without=("encodr",))
 
 
 def test_who_stands_still_picks_nothing(blind_cell):

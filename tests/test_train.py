@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 import toy
@@ -143,3 +144,69 @@ def test_half_precision_trains_and_stays_near():
         )
     assert [a["loss"] for a in full] == pytest.approx([b["loss"] for b in half], rel=0.05)
     assert full[0]["loss"] != half[0]["loss"]
+
+
+def still(settings: Fit) -> Fit:
+    """The same with steps too small to change a weight that is kept in 16 bits."""
+    stages = {name: replace(getattr(settings, name), rate=1e-12) for name in ("seeing", "following", "cloning")}
+    return replace(settings, **stages)
+
+
+def test_training_on_keeps_weights_and_normalisation_and_leaves_the_first_model_alone():
+    start = fit(toy.episodes(2), SHORT)
+    before = {name: value.clone() for name, value in start.state_dict().items()}
+    other = toy.episodes(1, 7)
+    kept, moved, anew = fit(other, still(SHORT), start=start), fit(other, SHORT, start=start), fit(other, SHORT)
+    assert kept.signals == moved.signals == start.signals != anew.signals
+    assert all(torch.equal(before[name], value) for name, value in start.state_dict().items())
+    for name, value in kept.named_parameters():
+        if not name.startswith("worth"):  # another scale of rewards
+            assert torch.equal(value, before[name]), name
+    changed = [name for name, value in moved.named_parameters() if not torch.equal(value, before[name])]
+    assert {"perception", "dynamics", "actor", "worth"} <= {name.split(".")[0] for name in changed}
+    assert moved.card["Data"]["train seeds"] == [7] and len(moved.card["Data"]["started from"]) == 16
+
+
+def test_a_reward_stays_what_it_was_though_another_scale_is_typical_now():
+    start = fit(toy.episodes(2), SHORT)
+    louder = toy.episodes(1, 7)
+    louder[0]["reward"][:] = np.linspace(-5, 5, 60)
+    kept = fit(louder, still(SHORT), start=start)
+    belief = torch.randn(50, start.dynamics.size, generator=torch.Generator().manual_seed(0))
+    assert abs(kept.worth_scale / start.worth_scale - 1).min() > 0.1
+    assert torch.allclose(kept.reward(belief), start.reward(belief), rtol=0.02, atol=0.002)
+    assert torch.allclose(kept.value(belief), start.value(belief), rtol=0.02, atol=0.02)
+
+
+def test_a_model_of_another_size_is_trained_on_as_it_is():
+    start = fit(toy.episodes(1), SHORT)
+    assert fit(toy.episodes(1), replace(SHORT, size=Fit().size), start=start).size == start.size
+
+
+def test_a_model_of_other_signals_is_not_trained_on():
+    start = fit(toy.episodes(1), SHORT)
+    smaller = [one.drop_vars("beam") for one in toy.episodes(1, edge=16)]
+    with pytest.raises(ModelError, match=r"of other signals: \['beam', 'top_depth', 'top_rgb'\] differ from those of"):
+        fit(smaller, SHORT, start=start)
+    slower = [one.assign_attrs(tick=0.1) for one in toy.episodes(1)]
+    with pytest.raises(ModelError, match="of other signals: actuators, limits or the tick differ"):
+        fit(slower, SHORT, start=start)
+
+
+def test_a_killed_run_goes_on_from_the_same_start_only(tmp_path):
+    one, other = (fit(toy.episodes(1), replace(SHORT, seed=seed)) for seed in (0, 1))
+    settings = replace(SHORT, keep=1)
+
+    def killed(step: int, steps: int, terms: object) -> None:
+        if step == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(toy.episodes(1), settings, tmp_path, killed, start=one)
+    for wrong in (other, None):
+        with pytest.raises(ModelError, match="holds a run that was cut off, of another kind: started from came as"):
+            fit(toy.episodes(1), settings, tmp_path, start=wrong)
+    whole = fit(toy.episodes(1), settings, start=one)
+    resumed = fit(toy.episodes(1), settings, tmp_path, start=one)
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name

@@ -15,5 +15,7 @@ def test_the_benchmark_tells_speed_loading_and_the_passes_alone():
     found = {line["name"]: line["value"] for line in map(json.loads, said.stdout.splitlines())}
     for stage in ("seeing", "following", "cloning"):
         assert found[f"{stage}_frames_per_s"] > 0 and found[f"{stage}_over_bare"] > 0.2
+    slow, fast = sorted(found[f"{stage}_frames_per_s"] for stage in ("seeing", "following"))
+    assert slow <= found["frames_per_s"] <= fast
     assert 0 <= found["seeing_loading_share"] < 1 and 0 <= found["following_loading_share"] < 1
     assert found["model_bytes"] > 2 * found["model_parameters"] and found["store_files_per_episode"] > 10

@@ -116,6 +116,44 @@ def score(
 
 
 @app.command()
+def evaluate(
+    scene: Scene = "sorting",
+    every: Annotated[bool, typer.Option("--all", help="every line instead, each with the model of its name")] = False,
+    model: Annotated[str, typer.Option(help="name or folder of the model, instead of the one of the line's name")] = "",
+    nominal: Annotated[int, typer.Option(min=0, help="runs of each policy without what varies")] = 59,
+    varied: Annotated[int, typer.Option(min=1, help="runs of each policy with variation")] = 20,
+    faulty: Annotated[int, typer.Option(min=0, help="runs of each policy with one fault each")] = 20,
+    oracle: Annotated[int, typer.Option(min=0, help="runs of the oracle, one item each")] = 12,
+    held_out: Annotated[int, typer.Option(min=1, help="held-out episodes")] = 6,
+    hours: Annotated[float, typer.Option(help="how long surprise is watched without faults [h]")] = 3.0,
+    ticks: Annotated[int | None, typer.Option(min=1, help="length of each run, instead of the line's own")] = None,
+    parts: Annotated[str, typer.Option(help="which tables: prediction,perception,control,surprise,calibration")] = "",
+    folder: Annotated[Path, typer.Option(help="where episodes and runs are kept")] = Path("data/runs/evaluate"),
+    write: Annotated[Path, typer.Option(help="document that keeps the tables")] = Path("docs/results.md"),
+    workers: Workers = 2,
+) -> None:
+    """Measure what a line and its model must show, and keep it; what was measured before is not measured again.
+
+    It may take hours: stop it whenever you like, and call it again to go on.
+    """
+    from twinlab import results
+
+    if every and model:
+        raise typer.BadParameter("each line has a model of its own; leave --model out with --all")
+    counts = results.Counts(nominal, varied, faulty, oracle)
+    asked = tuple(part.strip() for part in parts.split(",")) if parts else results.PARTS
+    for name in scene_names() if every else (scene,):
+        job = results.Evaluation(
+            name, model, str(folder), asked, counts, held_out, hours=hours, ticks=ticks, workers=workers
+        )
+        with _bars() as tell:
+            for part, told in results.run(job, tell):
+                console.print(f"\n{Path(name).stem}, {part}\n\n{told}\n", markup=False, highlight=False, soft_wrap=True)
+                results.write(write, Path(name).stem, part, told)
+    console.print(f"kept: {write}", markup=False, soft_wrap=True)
+
+
+@app.command()
 def experiment(
     scene: Scene = "sorting",
     factor: Annotated[list[str], typer.Option(help="belt.speed=0.1,0.15; may be given several times")] = [],  # noqa: B006

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 import twinlab
-from twinlab.cell import Cell
+from twinlab.cell import Cell, SavedCell
 from twinlab.errors import ActionError, CellError, did_you_mean
 from twinlab.language import Meaning
 from twinlab.readings import Readings, Variable
@@ -74,30 +74,56 @@ def record(
     progress: Callable[[int], None] | None = None,
     keep: Collection[str] | None = None,
     teacher: Policy | None = None,
+    start: SavedCell | None = None,
 ) -> Episode:
-    """Run a policy on a line from reset and keep everything.
+    """Run a policy on a line, from reset or from a saved moment, and keep everything.
 
     Args:
         cell: the line.
         policy: who acts.
         ticks: how long; the episode has so many rows.
-        seed: of the cell, the policy and the noise.
+        seed: of the cell, the policy and the noise; from a saved moment of the latter two, the cell keeps its own.
         noise: standard deviation of the disturbance added to the policy's set-points, as a share of their limits; it
             wanders over about half a second, so that the data show how mistakes are mended (DART, Laskey et al. 2017).
         progress: called with the number of ticks done.
         keep: names of the readings and truths that are kept; None keeps all.
         teacher: whose set-points are kept as `intent` while the policy acts (DAgger, Ross et al. 2011); None for the
             policy itself.
+        start: the moment to go on from, of this cell and since its last reset, as often as wanted; the policy begins
+            there as after a reset. None for the beginning.
 
     Returns:
         A dataset over `time`: readings, truth, `action` (what was done), `intent` (what the policy wanted), and the
-        events over `event`. At each time stand the readings before that time's action.
+        events over `event`. At each time stand the readings before that time's action. From a saved moment on `time`
+        begins at it, which the attribute `branched_at` tells [s], and the events are those after it.
+
+    Raises:
+        CellError: `ticks`, `noise` or `keep` cannot be, or the cell was reset since `start`.
+        ActionError: the policy is one for another line.
     """
     kept = _kept(cell, ticks, noise, keep)
-    readings = cell.reset(seed)
+    readings = cell.reset(seed) if start is None else cell.restore(start)
+    before = 0 if start is None else len(cell.events)
     for one in (policy, teacher):
         if one is not None:
             one.reset(seed, cell.task.meaning())
+    values, times = _run(cell, readings, policy, teacher or policy, ticks, (seed, noise), kept, progress)
+    told = _provenance(cell, policy, noise, teacher) | ({} if start is None else {"branched_at": float(times[0])})
+    return _dataset(cell, kept, values, times, before).assign_attrs(told)
+
+
+def _run(
+    cell: Cell,
+    readings: Readings,
+    policy: Policy,
+    teacher: Policy,
+    ticks: int,
+    disturbance: tuple[int, float],
+    kept: tuple[Variable, ...],
+    progress: Callable[[int], None] | None,
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """What is kept of some ticks from now on, by name (time, …), and their times (time,) [s]."""
+    seed, noise = disturbance
     limits = np.array([a.high for a in cell.actuators])
     rng, push = np.random.default_rng([seed, 1]), np.zeros(len(limits))
     values = {v.name: np.empty((ticks, *v.shape), v.dtype) for v in kept}
@@ -109,14 +135,14 @@ def record(
             values[v.name][tick] = seen[v.name]
         times[tick] = cell.time
         wish = _asked(policy, seen if policy.sees_truth else readings, limits.shape)
-        intent = wish if teacher is None else _asked(teacher, seen if teacher.sees_truth else readings, limits.shape)
+        intent = wish if teacher is policy else _asked(teacher, seen if teacher.sees_truth else readings, limits.shape)
         push = 0.9 * push + noise * np.sqrt(1 - 0.9**2) * limits * rng.normal(size=len(limits))
         readings = cell.step(wish + push)
         values["intent"][tick] = np.clip(intent, -limits, limits)
         values["action"][tick] = cell.action
         if progress is not None:
             progress(tick + 1)
-    return _dataset(cell, kept, values, times).assign_attrs(_provenance(cell, policy, noise, teacher))
+    return values, times
 
 
 def _kept(cell: Cell, ticks: int, noise: float, keep: Collection[str] | None) -> tuple[Variable, ...]:
@@ -139,7 +165,9 @@ def _asked(policy: Policy, readings: Readings, shape: tuple[int, ...]) -> np.nda
     return wish
 
 
-def _dataset(cell: Cell, variables: tuple[Variable, ...], values: dict[str, np.ndarray], times: np.ndarray) -> Episode:
+def _dataset(
+    cell: Cell, variables: tuple[Variable, ...], values: dict[str, np.ndarray], times: np.ndarray, before: int
+) -> Episode:
     out: dict[str, tuple[Any, ...]] = {}  # one Dataset of all is made in a tenth of the time that one by one takes
     for v in variables:
         attrs: dict[str, Any] = {"units": v.units, "kind": v.kind, "role": v.role}
@@ -154,7 +182,7 @@ def _dataset(cell: Cell, variables: tuple[Variable, ...], values: dict[str, np.n
         units = " ".join(a.units for a in cell.actuators)
         told = {"units": units, "kind": "vector", "role": "action", **limits}
         out[name] = (("time", "actuator"), values[name], told)
-    events = [e for e in cell.events if e.time <= times[-1] + cell.spec.physics.tick]
+    events = [e for e in cell.events[before:] if e.time <= times[-1] + cell.spec.physics.tick]
     plain = {"kind": "event", "role": "truth"}
     out["event_time"] = ("event", np.array([e.time for e in events], float), {"units": "s", **plain})
     for key in ("kind", "item", "place"):

@@ -26,8 +26,10 @@ UNITS = {
     "false_reject": "1", "down": "1", "mtbf": "s", "mttr": "s", "utilisation": "1", "violations": "1",
     "collisions": "1", "orders": "1", "orders_right": "1",
 }  # fmt: skip
-_ENDS = ("placed", "missed", "dropped")
-_OF_ITEMS = ("spawned", "picked", "inspected", *_ENDS)
+ENDS = ("placed", "missed", "dropped")
+"""Kinds of events with which the handling of an item ends."""
+
+_OF_ITEMS = ("spawned", "picked", "inspected", *ENDS)
 _ARRAYS = ("busy", "event_time", "event_kind", "event_item", "event_place", "event_right")
 
 
@@ -130,7 +132,7 @@ def kpis(episode: xr.Dataset) -> Kpis:
 
 def ends_of(events: Iterable[Event]) -> dict[str, str]:
     """Item → how it ended: "correct", "wrong", "missed" or "dropped"; the last such event counts."""
-    return {event.item: _way(event) for event in events if event.kind in _ENDS}
+    return {event.item: _way(event) for event in events if event.kind in ENDS}
 
 
 def kpis_of(episodes: Iterable[xr.Dataset]) -> xr.Dataset:
@@ -282,7 +284,7 @@ def _spans(events: list[Event], begin: EventKind, end: EventKind, length: float)
 
 
 def _end(story: list[Event]) -> Event | None:
-    return next((event for event in reversed(story) if event.kind in _ENDS), None)
+    return next((event for event in reversed(story) if event.kind in ENDS), None)
 
 
 def _way(end: Event | None) -> str:
@@ -294,7 +296,7 @@ def _way(end: Event | None) -> str:
 
 def _again(story: list[Event]) -> bool:
     """Whether an item needed a second handling before its end."""
-    ends = [event for event in story if event.kind in _ENDS]
+    ends = [event for event in story if event.kind in ENDS]
     return any(not event.right for event in ends[:-1]) or _count(story, "inspected") > 1
 
 

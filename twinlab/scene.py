@@ -81,14 +81,22 @@ class SceneSpec(BaseModel):
 
     @property
     def digest(self) -> str:
-        """SHA-256 of everything in the spec, defaults included, as 16 hex digits."""
-        text = json.dumps(self.tables(), sort_keys=True)
+        """SHA-256 of all that a run follows from, defaults included, as 16 hex digits; not of what is `redundant`."""
+        tables = self.tables()
+        for sensor in tables["sensors"].values():
+            del sensor["redundant"]  # a measured answer: a recording stays one of this line when it is corrected
+        text = json.dumps(tables, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
     def actuators(self) -> tuple[Actuator, ...]:
         """What an action holds, in this order."""
         return tuple(actuator for name, body in self.bodies.items() for actuator in body.actuators(name))
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """The sensors that a policy sees and that are not declared `redundant`: without one of them it must stop."""
+        return tuple(name for name, sensor in self.sensors.items() if not (sensor.truth or sensor.redundant))
 
     @property
     def kinds(self) -> dict[str, tuple[str, ...]]:

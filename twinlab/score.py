@@ -1,6 +1,6 @@
 """Score a policy on a line: closed-loop runs over seeds, KPIs with intervals."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ def score(
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
     cluster: Any = None,
+    without: Collection[str] = (),
 ) -> xr.Dataset:
     """The KPIs of closed-loop runs.
 
@@ -40,6 +41,7 @@ def score(
         workers: processes.
         progress: called with how many runs are done, of how many.
         cluster: a `distributed.Client` whose workers run them instead, see `workers.spread`.
+        without: names of sensors that are taken away from the line, so that the policy must do without them.
 
     Returns:
         A dataset with dim `seed`, in the order of the seeds, and one variable a metric, see `kpi.Kpis`. Its attribute
@@ -50,7 +52,7 @@ def score(
     rows: dict[int, dict[str, float]] = {}
     goals: set[str] = set()
     counts: dict[int, dict[str, tuple[int, int]]] = {}
-    answers = spread(run, [(cell.spec, policy, seed, ticks) for seed in seeds], workers, cluster)
+    answers = spread(run, [(cell.spec, policy, s, ticks, None, tuple(without)) for s in seeds], workers, cluster)
     for done, (seed, row, goal, counted) in enumerate(answers, 1):
         rows[seed], counts[seed] = row, counted
         goals.add(goal)
@@ -72,6 +74,7 @@ def score(
         instruction=",".join(sorted(goals)),
         ticks=ticks,
         split=",".join(sorted({split_of(s) for s in seeds})),
+        **({"without": ",".join(without)} if without else {}),
     )
 
 
@@ -175,6 +178,7 @@ def run(
     seed: int,
     ticks: int,
     own: Mapping[str, Callable[[xr.Dataset], float]] | None = None,
+    without: Collection[str] = (),
 ) -> tuple[int, dict[str, float], str, dict[str, tuple[int, int]]]:
     """One closed-loop run.
 
@@ -184,13 +188,14 @@ def run(
         seed: of the line and the policy.
         ticks: length.
         own: more metrics, functions of the whole episode.
+        without: names of sensors that are taken away.
 
     Returns:
         The seed, its KPIs and other metrics, its goal in words, and how many items are right, of how many, by what the
         task tells apart.
     """
-    pictures = [name for name, sensor in spec.sensors.items() if sensor.sees()]
-    with Cell(spec, without=() if policy.sees_pictures or own else pictures) as cell:
+    unseen = [] if policy.sees_pictures or own else [name for name, sensor in spec.sensors.items() if sensor.sees()]
+    with Cell(spec, without=[*unseen, *without]) as cell:
         episode = record(cell, policy, ticks, seed, keep=None if own else ("busy",))
         ends, by = ends_of(cell.events), spec.task.apart
         ways: dict[str, list[str]] = {}

@@ -11,6 +11,9 @@ import xarray as xr
 
 from twinlab import rooms
 from twinlab.batches import _spread
+from twinlab.batches._outcomes import KNOWN as KNOWN
+from twinlab.batches._outcomes import OUTCOMES as OUTCOMES
+from twinlab.batches._outcomes import with_outcomes as with_outcomes
 from twinlab.batches._scratch import Filed as Filed
 from twinlab.batches._scratch import Scratch
 from twinlab.batches._signals import Signal as Signal
@@ -241,7 +244,8 @@ def hold(
         ModelError: there is no episode, or one lacks a variable or has another shape.
     """
     held: list[Track] = []
-    for episode in episodes:
+    for plain in episodes:
+        episode = with_outcomes(plain)
         signals = signals or survey(episode)
         came = track(episode, signals)
         if scratch is not None:

@@ -51,6 +51,11 @@ class Signal:
         return int(np.prod(self.shape, dtype=int))
 
     @property
+    def numbers(self) -> int:
+        """How many numbers stand for it in a belief: one for each class of a label."""
+        return len(self.labels) if self.kind == "label" else self.size
+
+    @property
     def axes(self) -> tuple[tuple[str, str], ...]:
         """Label and unit of each of its numbers, both "" where they are not told one by one."""
         told = len(self.labels) == len(self.units) == self.size

@@ -1,8 +1,10 @@
 """What a model is worth on episodes it never saw: what it foresees and perceives, and whether its doubt is right.
 
-`foresee` and `localise` are quick looks: vectors at one horizon, where things are. `predict`, `perceive` and `coverage`
-are what docs/results.md keeps: every reading at several horizons against three baselines, each sensor removed and under
-noise, intervals against the truth; all with 95 % intervals over episodes.
+`foresee` and `localise` are quick looks: vectors at one horizon, where things are. `predict`, `perceive`, `coverage`
+and `surprised` are what docs/results.md keeps: every reading at several horizons against three baselines, each sensor
+removed and under noise, intervals against the truth, faults found by surprise; all with 95 % intervals over episodes or
+runs. The runs of the last come from `watched`, on a line that is `prone` to the faults of `trials`; `tune` sets its
+thresholds by runs without faults.
 
 Errors of `predict`. The root mean square of an episode's windows, mean over episodes, each counting by its windows,
 over the root mean square error of always telling the training mean (`scale`): 1 is what a mean would cost. It is taken
@@ -29,5 +31,10 @@ from twinlab.evaluate._foreseen import foresee as foresee
 from twinlab.evaluate._localised import localise as localise
 from twinlab.evaluate._perception import perceive as perceive
 from twinlab.evaluate._prediction import predict as predict
+from twinlab.evaluate._surprise import prone as prone
+from twinlab.evaluate._surprise import surprised as surprised
+from twinlab.evaluate._surprise import trials as trials
+from twinlab.evaluate._surprise import tune as tune
+from twinlab.evaluate._surprise import watched as watched
 from twinlab.evaluate._tables import markdown as markdown
 from twinlab.evaluate._tables import table as table

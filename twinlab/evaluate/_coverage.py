@@ -1,16 +1,18 @@
-"""Whether a model's doubt is right: how often the truth lies in the intervals that it believes."""
+"""Whether a model's doubt is right: how often what is so lies in the intervals that it tells."""
 
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-import torch
 import xarray as xr
 
-from twinlab.batches import Batch
+from twinlab.batches import Track, hold
 from twinlab.errors import ModelError
-from twinlab.evaluate._windows import batches, beliefs, provenance, seen, ticks_of
+from twinlab.evaluate._windows import provenance, seen, ticks_of
 from twinlab.intervals import interval
 from twinlab.model import WorldModel
+from twinlab.model.calibration import errors
+
+_KINDS = ("told", "believed")  # calibrated, and as the head believes
 
 
 def coverage(
@@ -21,28 +23,31 @@ def coverage(
     context: int = 8,
     stride: int = 10,
 ) -> xr.Dataset:
-    """How often what is true lies in the central intervals that the model believes, now and some time ahead.
+    """How often what is so lies in the intervals that the model tells, now and some time ahead.
 
-    The vector codec takes errors as Laplace's and tells their standard deviation σ; the central interval that holds a
-    share p of a Laplace distribution reaches -ln(1 - p) σ / √2 to either side. (`localise` takes them as Gaussian.)
-    Numbers that never varied in training are left out.
+    The model follows each episode from its start. Judged are `WorldModel.intervals`, of truth vectors and of vector
+    readings that are foreseen; and, beside, what the heads believed before calibration: the vector codec takes errors
+    as Laplace's and tells their standard deviation σ, so that the central interval which holds a share p reaches
+    -ln(1 - p) σ / √2 to either side. A model that was not calibrated is judged by the latter alone, truth vectors
+    only. (`localise` takes errors as Gaussian.) Numbers that never varied in training are left out.
 
     Args:
-        model: the model; whatever `spread` tells is looked at: truth vectors, and readings if it tells them.
-        episodes: held out; read one at a time.
+        model: the model.
+        episodes: held out, from validation too; read one at a time.
         levels: shares p that the intervals should hold.
         ahead: how far what is believed lies ahead [s], whole ticks; 0 is now.
-        context: ticks that the model sees.
-        stride: ticks from one window to the next.
+        context: ticks that the model has seen at the first moment.
+        stride: ticks from one moment to the next.
 
     Returns:
         Over `ahead` [s], `what` and `level`: `share` of the numbers within the interval, with its 95 % bootstrap
-        interval over episodes, `low` and `high`; `finding`: "overconfident" where that is all below the level,
-        "doubtful" where it is all above, else "right", "" where it is not known. Attributes tell episodes, moments,
-        seeds, digests of scenes and weights.
+        interval over episodes, `low` and `high`; `believed`, the share within what was believed before calibration,
+        NaN for readings; `finding`: "overconfident" where the interval of the share is all below the level, "doubtful"
+        where it is all above, else "right", "" where it is not known. Attributes tell `calibrated`, on how many
+        validation episodes (0: not at all), episodes, moments, seeds, digests of scenes and weights.
 
     Raises:
-        ModelError: a level is not between 0 and 1, no episode came, or one is too short.
+        ModelError: a level is not between 0 and 1 or beyond what was calibrated, no episode came, or one is too short.
     """
     if not ahead:
         raise ModelError("ahead: nothing came; wanted times [s], 0 for now")
@@ -50,52 +55,78 @@ def coverage(
         raise ModelError(f"levels came as {tuple(levels)}; wanted shares between 0 and 1")
     ticks = ticks_of(ahead, model.signals.tick)
     told: dict[str, list[str]] = {}
-    reach = -np.log1p(-np.asarray(levels, float)) / np.sqrt(2)
-    shares, counts, moments = [], [], 0
-    names: list[str] = []
-    for batch in batches(model, seen(episodes, told), context, max(ticks), stride):
-        names, share, count = _within(model, batch, context, ticks, reach)
-        shares.append(share)
-        counts.append(count)
-        moments += len(batch.action)
-    if not shares:
+    names = [s.name for s in model.signals.all if s.kind == "vector" and _judged(model, s.name)]
+    parts, moments = [], 0
+    for episode in seen(episodes, told):
+        track = hold([episode], model.signals)[0][0]
+        if track.length < context + max(ticks):
+            raise ModelError(f"no episode has {context + max(ticks)} ticks; record longer ones or look less far")
+        moments += len(range(context - 1, track.length - max(ticks), stride))
+        parts.append(_within(model, track, names, levels, ticks, (context, stride)))
+    if not parts:
         raise ModelError("episodes: none came; record some on held-out seeds first")
-    every, weights = np.stack(shares), np.stack(counts)  # (episode, ahead, what, level), (episode, ahead, what)
-    found = np.empty((3, *every.shape[1:]))
-    for at in np.ndindex(every.shape[1:]):
-        found[(slice(None), *at)] = interval(every[(slice(None), *at)], weights[(slice(None), *at[:-1])])
-    finding = np.where(found[2] < levels, "overconfident", np.where(found[1] > levels, "doubtful", "right"))
-    dims = ("ahead", "what", "level")
-    ends = {name: (dims, value, {"units": "1"}) for name, value in zip(("share", "low", "high"), found, strict=True)}
-    return xr.Dataset(
-        {**ends, "finding": (dims, np.where(np.isfinite(found[1]), finding, ""))},
-        {"ahead": ("ahead", list(ahead), {"units": "s"}), "what": names, "level": list(levels)},
-        provenance(model, told) | {"moments": moments, "context": context, "found": "coverage"},
-    )
+    about = {
+        "moments": moments,
+        "context": context,
+        "calibrated": model.calibration.episodes if model.calibration else 0,
+    }
+    coords = {"ahead": ("ahead", list(ahead), {"units": "s"}), "what": names, "level": list(levels)}
+    values = _shares(parts, levels, model.calibration is not None)
+    return xr.Dataset(values, coords, provenance(model, told) | about | {"found": "coverage"})
 
 
-@torch.no_grad()
+def _shares(
+    parts: Sequence[tuple[np.ndarray, np.ndarray]], levels: Sequence[float], calibrated: bool
+) -> dict[str, tuple[tuple[str, ...], np.ndarray, dict[str, str]]]:
+    """The variables of the result, from shares and counts of each episode."""
+    shares, counts = (np.stack(part) for part in zip(*parts, strict=True))  # (episode, kind, ahead, …)
+    found = np.full((len(_KINDS), 3, *shares.shape[2:]), np.nan)
+    for kind, *at in np.ndindex(shares.shape[1:]):
+        found[(kind, slice(None), *at)] = interval(shares[(slice(None), kind, *at)], counts[(slice(None), *at[:-1])])
+    judged = found[0 if calibrated else 1]
+    finding = np.where(judged[2] < levels, "overconfident", np.where(judged[1] > levels, "doubtful", "right"))
+    dims, one = ("ahead", "what", "level"), {"units": "1"}
+    ends = {name: (dims, value, one) for name, value in zip(("share", "low", "high"), judged, strict=True)}
+    finding = np.where(np.isfinite(judged[1]), finding, "")
+    return {**ends, "believed": (dims, found[1, 0], one), "finding": (dims, finding, {})}
+
+
+def _judged(model: WorldModel, name: str) -> bool:
+    """Whether there is an interval of a vector to judge."""
+    s = model.signals[name]
+    if model.calibration is None:
+        return s.role == "truth" and name in model.truth.names and any(s.varies)
+    return name in model.calibration.factors
+
+
 def _within(
-    model: WorldModel, batch: Batch, context: int, ticks: tuple[int, ...], reach: np.ndarray
-) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Names, share of an episode's numbers within (ahead, what, level), and of how many numbers (ahead, what)."""
-    now = beliefs(model, batch, context)
-    ahead = model.rollout(now, batch.action[:, context - 1 : context - 1 + max(ticks)]) if max(ticks) else now[:, None]
-    names = [n for n in model.spread(now) if any(model.signals[n].varies)]
-    share = np.full((len(ticks), len(names), len(reach)), np.nan)
+    model: WorldModel,
+    track: Track,
+    names: Sequence[str],
+    levels: Sequence[float],
+    ticks: tuple[int, ...],
+    moments: tuple[int, int],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Share of an episode's numbers within (kind, ahead, what, level), and of how many (ahead, what)."""
+    share = np.full((len(_KINDS), len(ticks), len(names), len(levels)), np.nan)
     count = np.zeros((len(ticks), len(names)))
+    found = errors(model, track, ticks, *moments)
+    laplace = -np.log1p(-np.asarray(levels, float)) / np.sqrt(2)
     for i, k in enumerate(ticks):
-        belief = ahead[:, k - 1] if k else now
-        spread, told = model.spread(belief), model.heads(belief)
         for j, name in enumerate(names):
+            if name not in found[k]:
+                continue
+            off, doubt = found[k][name]
             s = model.signals[name]
-            every = batch.truth if s.role == "truth" else batch.readings
-            then = every[name][:, context - 1 + k]
-            value = told[name] if name in told else model.decode(belief, (name,))[name]
-            off = ((value - then).abs() / spread[name]).reshape(len(then), -1)[:, list(s.varies)]
-            if s.given:
-                off = off[batch.truth[s.given][:, context - 1 + k].bool()]
-            inside = off.flatten().cpu().numpy()[:, None] <= reach
-            count[i, j] = len(inside)
-            share[i, j] = inside.mean(axis=0) if len(inside) else np.nan
-    return names, share, count
+            there = np.isfinite(off).all(axis=1)
+            off, doubt, count[i, j] = off[there], doubt[there], there.sum() * off.shape[1]
+            if not len(off):
+                continue
+            if s.role == "truth":
+                share[1, i, j] = [(off <= reach * doubt).mean() for reach in laplace]
+            if model.calibration is not None:
+                for m, level in enumerate(levels):
+                    factor, floor = model.calibration.reach(name, level, k * model.signals.tick)
+                    varies = list(s.varies)
+                    share[0, i, j, m] = (off <= factor[varies] * (doubt + floor[varies])).mean()
+    return share, count

@@ -39,7 +39,7 @@ def localise(
     for batch in batches(model, episodes, context, 0, stride):
         told.append([_told(model, batch, context, g) for g in gone])
     where = [s.name for s in places(model)]
-    what = [s.name for s in model.signals.of("truth", "pulse", "label") if s.name in model.truth.decoders]
+    what = [s.name for s in model.signals.of("truth", "pulse", "label") if s.name in model.truth.names]
 
     def column(i: int, name: str) -> np.ndarray:
         return np.concatenate([row[i][name] for row in told])
@@ -72,7 +72,7 @@ def localise(
 
 def places(model: WorldModel) -> list[Signal]:
     """Truth vectors with numbers in metres that the model perceives."""
-    return [s for s in model.signals.of("truth", "vector") if s.name in model.truth.decoders and "m" in s.units]
+    return [s for s in model.signals.of("truth", "vector") if s.name in model.truth.names and "m" in s.units]
 
 
 @torch.no_grad()

@@ -165,7 +165,7 @@ def _angles(model: WorldModel) -> dict[str, tuple[int, int, int]]:
     out = {}
     for s in model.signals.of("truth", "vector"):
         for i, label in enumerate(s.labels):
-            if s.name in model.truth.decoders and (hit := _ANGLE.match(label)) and "sin" + label[3:] in s.labels:
+            if s.name in model.truth.names and (hit := _ANGLE.match(label)) and "sin" + label[3:] in s.labels:
                 out[s.name] = (i, s.labels.index("sin" + label[3:]), int(hit[1] or 1))
     return out
 
@@ -203,7 +203,7 @@ def _summed(parts: list[np.ndarray]) -> list[tuple[float, float, float]]:
 
 def _scores(model: WorldModel, columns: list[list[_Said]]) -> tuple[dict, dict]:
     """F1 by truth and by class, with intervals, by case."""
-    known = [s for s in model.signals.of("truth", "pulse", "label") if s.name in model.truth.decoders]
+    known = [s for s in model.signals.of("truth", "pulse", "label") if s.name in model.truth.names]
     classes = [f"{s.name} {c}" if s.kind == "label" else s.name for s in known for c in (s.labels or ("",))]
     whole, single = np.empty((3, len(columns), len(known))), np.empty((3, len(columns), len(classes)))
     for i, column in enumerate(columns):

@@ -1,7 +1,8 @@
 """Results as text for a terminal and as markdown for docs/results.md."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -24,9 +25,9 @@ class _Block:
 
 
 def table(result: xr.Dataset) -> str:
-    """What `predict`, `perceive`, `coverage`, `foresee` or `localise` found, as text.
+    """What `predict`, `perceive`, `coverage`, `surprised`, `foresee` or `localise` found, as text.
 
-    Those of the first three fit 100 columns: a wide table is continued below with its first column again. A * marks the
+    Those of the first four fit 100 columns: a wide table is continued below with its first column again. A * marks the
     best baseline; "still" a reading that does not move.
     """
     if "found" not in result.attrs:
@@ -35,24 +36,41 @@ def table(result: xr.Dataset) -> str:
 
 
 def markdown(result: xr.Dataset) -> str:
-    """What `predict`, `perceive` or `coverage` found, as markdown.
+    """What `predict`, `perceive`, `coverage` or `surprised` found, as markdown.
 
     Raises:
         ModelError: the result is of another function.
     """
     if "found" not in result.attrs:
-        raise ModelError("markdown: wanted what predict, perceive or coverage gave; for others there is `table`")
+        raise ModelError(
+            "markdown: wanted what predict, perceive, coverage or surprised gave; for others there is `table`"
+        )
     return "\n\n".join([_about(result), *(_marked(block) for block in _blocks(result))]) + "\n"
 
 
 def _about(result: xr.Dataset) -> str:
     told = result.attrs
+    if told["found"] == "surprised":
+        return _about_surprise(told)
     count = f"{told['windows']} windows" if "windows" in told else f"{told['moments']} moments"
     lines = [
         f"{told['episodes']} held-out episodes (seeds {_ranges(told['seeds'])}), {count}; 95 % intervals over episodes;"
     ]
     lines.append(f"scene {', '.join(told['scenes'])}; weights {told['weights']}")
     return "\n".join(lines)
+
+
+def _about_surprise(told: Mapping[str, Any]) -> str:
+    ends = f"[{told['rate_low']:.2f}, {told['rate_high']:.2f}]"
+    return "\n".join(
+        [
+            f"{told['false_alarms']} false alarms in {told['hours']:.2f} h without faults, {told['rate']:.2f} {ends} "
+            f"an hour (Poisson);",
+            f"thresholds of {told['usual_hours']:.2f} h of {told['usual_runs']} other runs; {told['windows']} windows "
+            f"of {told['window']:g} s without faults;",
+            f"seeds {_ranges(sorted(set(told['seeds'])))}; weights {told['weights']}",
+        ]
+    )
 
 
 def _ranges(seeds: Sequence[str]) -> str:
@@ -69,7 +87,9 @@ def _ranges(seeds: Sequence[str]) -> str:
 
 
 def _blocks(result: xr.Dataset) -> Iterator[_Block]:
-    return {"predict": _predicted, "perceive": _perceived, "coverage": _covered}[result.attrs["found"]](result)
+    return {"predict": _predicted, "perceive": _perceived, "coverage": _covered, "surprised": _surprised}[
+        result.attrs["found"]
+    ](result)
 
 
 def _predicted(result: xr.Dataset) -> Iterator[_Block]:
@@ -131,17 +151,37 @@ def _perceived(result: xr.Dataset) -> Iterator[_Block]:
         yield _Block(f"F1 of each class, {cases[0]}", ("class", "F1"), rows)
 
 
+def _surprised(result: xr.Dataset) -> Iterator[_Block]:
+    head = ("fault", "AUROC", "detected", "delay [s]", "named", "runs", "changed nothing")
+    rows = []
+    for name in result["fault"].values:
+        row = result.sel(fault=name)
+        cells = (_cell(row, key, f"{key}_low", f"{key}_high", _short) for key in ("auroc", "detected", "named"))
+        auroc, detected, named = cells
+        delay = "–" if np.isnan(float(row["delay"])) else f"{float(row['delay']):.2f}"
+        rows.append((str(name), auroc, detected, delay, named, str(int(row["runs"])), str(int(row["unchanged"]))))
+    yield _Block(f"faults found within {result.attrs['window']:g} s", head, tuple(rows))
+
+
 def _covered(result: xr.Dataset) -> Iterator[_Block]:
+    calibrated = int(result.attrs["calibrated"])
     for ahead in result["ahead"].values:
         one = result.sel(ahead=ahead)
         rows = []
         for name in one["what"].values:
+            if np.isnan(one["share"].sel(what=name)).all():
+                continue
             cells = [one.sel(what=name, level=level) for level in one["level"].values]
             told = [_cell(c, "share", "low", "high", _short) for c in cells]
+            if calibrated:
+                before = [_short(float(c["believed"])) for c in cells]
+                told.append("–" if "nan" in before else " ".join(before))
             found = [str(c["finding"].values) for c in cells]
             rows.append((str(name), *told, ", ".join(dict.fromkeys(f for f in found if f)) or "–"))
-        head = ("truth", *(f"{100 * float(level):g} %" for level in one["level"].values), "finding")
-        yield _Block(f"share within the believed interval, {ahead:g} s ahead", head, tuple(rows))
+        levels = [f"{100 * float(level):g} %" for level in one["level"].values]
+        head = ("what", *levels, *(["before"] if calibrated else []), "finding")
+        which = f"intervals calibrated on {calibrated} episodes" if calibrated else "believed intervals, not calibrated"
+        yield _Block(f"share within, {ahead:g} s ahead, {which}", head, tuple(rows))
 
 
 def _cell(row: xr.Dataset, mean: str, low: str, high: str, write: Callable[[float], str] | None = None) -> str:

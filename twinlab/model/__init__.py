@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 from twinlab import rooms
-from twinlab.batches import Signals
-from twinlab.codecs.vector import denormalised, normalised
+from twinlab.batches import KNOWN, Signals
+from twinlab.codecs.vector import denormalised
 from twinlab.errors import ModelError, did_you_mean
-from twinlab.model import checkpoint
+from twinlab.model import calibration, checkpoint, surprise
 from twinlab.model.belief import Correction, Dynamics, Sighting
 from twinlab.model.heads import Actor, Truth
 from twinlab.model.perception import Percept, Perception
@@ -52,6 +52,8 @@ class WorldModel(nn.Module):
 
     Attributes:
         card: what is told of the model: heading → table; training fills it.
+        calibration: how its doubt is scaled to intervals; None where no validation episode was there.
+        usual: what `surprise.Watch` compares with; likewise.
 
     Raises:
         ModelError: the signals cannot be modelled.
@@ -65,10 +67,12 @@ class WorldModel(nn.Module):
         super().__init__()
         self.signals, self.size = signals, size
         self.card: dict[str, Any] = {}
+        self.calibration: calibration.Calibration | None = None
+        self.usual: surprise.Usual | None = None
         self.readings = {s.name: s for s in signals.of("reading")}
         self.vectors = signals.of("reading", "vector")
-        self.sought = perceived(signals).of("truth", "vector")
-        numbers, wanted = (sum(s.size for s in part) for part in (self.vectors, self.sought))
+        self.sought = perceived(signals).of("truth")
+        numbers, wanted = (sum(s.numbers for s in part) for part in (self.vectors, self.sought))
         self.latent, self.read_at = size.latent, size.latent + wanted
         self.start = nn.Parameter(torch.zeros(size.latent))
         self.perception = Perception(signals, size.channels, size.places, size.latent)
@@ -76,7 +80,7 @@ class WorldModel(nn.Module):
         measured = [signals[view.measured] if view.measured else None for view in self.perception.views]
         sighting = Sighting(self.sought, self.vectors, measured, size.places, size.latent, size.hidden)
         self.correction = Correction(size.latent, numbers, size.hidden, sighting)
-        self.truth = Truth(perceived(signals), size.latent, size.hidden)
+        self.truth = Truth(self.sought, numbers, size.latent, size.hidden)
         self.actor = Actor(signals, self.read_at, size.hidden)
         whole = self.read_at + numbers
         self.codecs = {s.name: rooms.build("codecs", s.kind) for s in signals.all}
@@ -206,6 +210,26 @@ class WorldModel(nn.Module):
         stds = {s.name: self.codecs[s.name].split(outs[s.name])[1] for s in vectors}
         return {s.name: (stds[s.name] * belief.new_tensor(s.std)).reshape(-1, *s.shape) for s in vectors}
 
+    def intervals(
+        self, belief: torch.Tensor, level: float = 0.9, ahead: float = 0.0
+    ) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+        """Low and high ends of the intervals that hold each truth vector and vector reading as often as `level` says.
+
+        See `calibration` for what that promises. A truth that had no value in validation is left out.
+
+        Args:
+            belief: (N, size), as it is believed now or foreseen.
+            level: the share of truth that the intervals of one number hold, up to 0.98.
+            ahead: how far ahead the belief was foreseen [s], 0 where it was just corrected; up to 2 s.
+
+        Returns:
+            name → ends, each (N, …), in its own units. A reading that was just read has no width.
+
+        Raises:
+            ModelError: the model was not calibrated, or level or time are beyond what was.
+        """
+        return calibration.intervals(self, belief, level, ahead)
+
     def reward(self, belief: torch.Tensor) -> torch.Tensor:
         """The reward expected at a belief's tick (N,)."""
         return self.worth(belief)[:, 0] * self.worth_scale[0]
@@ -214,23 +238,9 @@ class WorldModel(nn.Module):
         """The discounted reward expected after a belief's tick, if its policy goes on (N,)."""
         return self.worth(belief)[:, 1] * self.worth_scale[1]
 
-    def act(self, belief: torch.Tensor, goal: torch.Tensor | None = None) -> torch.Tensor:
-        """What the teacher would do (N, actuator), within the actuators' limits.
-
-        Args:
-            belief: (N, size).
-            goal: where the item belongs (N, …), in the units of the truth `goal`; needed if the episodes had one.
-
-        Raises:
-            ModelError: there is a goal to tell and none came, or one came and there is none to tell.
-        """
-        wanted = self.actor.goal is not None
-        if wanted != (goal is not None):
-            raise ModelError(f"act: a goal came: {goal is not None}; the model was trained to be told one: {wanted}")
-        says = self.estimates(self.truth(belief))
-        if goal is not None:
-            says["goal"] = normalised(self.signals["goal"], goal)
-        action = self.actor(belief, says).clamp(-1, 1)
+    def act(self, belief: torch.Tensor) -> torch.Tensor:
+        """What the teacher would do (N, actuator), from beliefs (N, size), within the actuators' limits."""
+        action = self.actor(belief, self.estimates(self.truth(belief))).clamp(-1, 1)
         return (action + 1) / 2 * (self.high - self.low) + self.low
 
     def estimates(self, outs: Values) -> dict[str, torch.Tensor]:
@@ -280,5 +290,6 @@ class WorldModel(nn.Module):
 
 
 def perceived(signals: Signals) -> Signals:
-    """The signals without what is no matter of perception: reward has a head of its own, the goal is told."""
-    return replace(signals, all=tuple(s for s in signals.all if s.role != "truth" or s.name not in ("reward", "goal")))
+    """The signals without the reward, which has a head of its own, and what only tells whether another is known."""
+    apart = ("reward", KNOWN)
+    return replace(signals, all=tuple(s for s in signals.all if s.role != "truth" or s.name not in apart))

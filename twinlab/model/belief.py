@@ -1,11 +1,13 @@
 """A belief moves on with each action and is corrected by each percept.
 
-A belief is one vector of three parts: a latent one; what is sought, an estimate of every truth vector that a line must
-perceive; and an estimate of all vector readings, both normalised. The last part starts every prediction at what was
-measured last, so that a model which has learnt nothing yet says "nothing changes". The latent part is brought to mean 0
-and variance 1, as the percept's embedding is: it was trained over fractions of a second, and without this it wandered
-off within seconds (a target's place was 300 mm off after half a minute, 29 mm with it). What is sought has numbers of
-its own because a place does not keep its millimetres in a latent of unit variance.
+A belief is one vector of three parts: a latent one; what is sought, an estimate of every truth that a line must
+perceive (normalised numbers of vectors, logits of classes and bits); and a normalised estimate of all vector readings.
+The last part starts every prediction at what was measured last, so that a model which has learnt nothing yet says
+"nothing changes". The latent part is brought to mean 0 and variance 1, as the percept's embedding is: it was trained
+over fractions of a second, and without this it wandered off within seconds (a target's place was 300 mm off after half
+a minute, 29 mm with it). What is sought has numbers of its own because a place does not keep its millimetres in a
+latent of unit variance, and because what a part is must outlast the seconds in which the gripper hides it: told from
+the latent, its class changed on the way to the bin.
 """
 
 from collections.abc import Sequence
@@ -16,6 +18,8 @@ from torch import nn
 from twinlab.batches import Signal
 from twinlab.model.geometry import Mounting
 from twinlab.model.perception import Percept
+
+_SPREAD = ("mean", "std")
 
 
 class Dynamics(nn.Module):
@@ -72,14 +76,15 @@ class Dynamics(nn.Module):
 
 
 class Sighting(nn.Module):
-    """What is sought, corrected: places from where the cameras' heads look, where the tool is, or what was believed.
+    """What is sought, corrected: places from where cameras look, from readings that tell places, or as believed.
 
     A place is the weighted mean of all that may stand for it, with weights by what is perceived, and a small shift. So
-    it is as sharp as the depth that was measured, and follows the tool when the camera sees nothing. Numbers without a
+    it is as sharp as the depth that was measured, follows the tool when the camera sees nothing, and where an item
+    belongs is one of the places that the goal names (a pointer network, Vinyals et al. 2015). Numbers without a
     place are inferred from the latent and mixed in by a learned gain.
 
     Args:
-        truths: the truth vectors, in the belief's order.
+        truths: the truths, in the belief's order.
         vectors: the vector readings, in the belief's order.
         measured: depth picture of each view, None for a view without.
         places: heads of each view.
@@ -88,6 +93,7 @@ class Sighting(nn.Module):
     """
 
     spots: torch.Tensor
+    marks: torch.Tensor
     mean: torch.Tensor
     std: torch.Tensor
     tool_mean: torch.Tensor
@@ -103,16 +109,20 @@ class Sighting(nn.Module):
         hidden: int,
     ) -> None:
         super().__init__()
-        self.size, self.places = sum(s.size for s in truths), places
+        self.size, self.places = sum(s.numbers for s in truths), places
         mounts = [None if s is None else Mounting(s, vectors) for s in measured]
         self.which = [i for i, mount in enumerate(mounts) if mount is not None and mount.known]
         self.mounts = nn.ModuleList(mount for mount in mounts if mount is not None and mount.known)
         self.register_buffer("spots", torch.tensor(spots(truths), dtype=torch.long).reshape(-1, 3), persistent=False)
         self.tools = spots(vectors)
-        means, stds = (torch.tensor([x for s in truths for x in getattr(s, key)]) for key in ("mean", "std"))
+        kinds = [s.kind for s in truths for _ in range(s.numbers)]
+        marks = [i for i, kind in enumerate(kinds) if kind != "vector"]
+        self.register_buffer("marks", torch.tensor(marks, dtype=torch.long), persistent=False)
+        spreads = [[x for s in truths for x in _told(s, key)] for key in _SPREAD]
+        means, stds = (torch.tensor(spread) for spread in spreads)
         self.register_buffer("mean", means[self.spots], persistent=False)
         self.register_buffer("std", stds[self.spots], persistent=False)
-        told = [torch.tensor([x for v in vectors for x in getattr(v, key)]) for key in ("mean", "std")]
+        told = [torch.tensor([x for v in vectors for x in _told(v, key)]) for key in _SPREAD]
         self.register_buffer("tool_mean", told[0], persistent=False)
         self.register_buffer("tool_std", told[1], persistent=False)
         count, ways = len(self.spots), 2 + len(self.tools) + places * len(self.mounts)
@@ -120,7 +130,8 @@ class Sighting(nn.Module):
             self.infer = nn.Sequential(nn.Linear(width, hidden), nn.SiLU(), nn.Linear(hidden, self.size))
             self.gain = nn.Sequential(nn.Linear(2 * width, hidden), nn.SiLU(), nn.Linear(hidden, self.size))
         if count:
-            self.gate = nn.Sequential(nn.Linear(2 * width, hidden), nn.SiLU(), nn.Linear(hidden, count * (ways + 3)))
+            sees = 2 * width + len(marks)
+            self.gate = nn.Sequential(nn.Linear(sees, hidden), nn.SiLU(), nn.Linear(hidden, count * (ways + 3)))
 
     def forward(
         self, sought: torch.Tensor, latent: torch.Tensor, readings: torch.Tensor, percept: Percept
@@ -133,6 +144,7 @@ class Sighting(nn.Module):
         mixed = sought + torch.sigmoid(self.gain(told)) * (inferred - sought)
         if not len(self.spots):
             return mixed
+        told = torch.cat([told, torch.tanh(mixed[:, self.marks] / 2)], dim=-1)
         logits, shift = self.gate(told).unflatten(-1, (len(self.spots), -1)).tensor_split([-3], dim=-1)
         ways, there = self._ways(readings, percept)
         own = torch.stack([sought[:, self.spots], inferred[:, self.spots]], dim=2)
@@ -154,14 +166,24 @@ class Sighting(nn.Module):
 
 
 def spots(signals: Sequence[Signal]) -> list[tuple[int, int, int]]:
-    """The numbers of each signal's place in space, among those of all: labels x, y, z in metres."""
+    """The numbers of each place in space that signals tell, among those of all.
+
+    A place is three labels x, y, z in metres; a signal tells several if these follow names, such as "bin x".
+    """
     out, at = [], 0
     for s in signals:
-        if {("x", "m"), ("y", "m"), ("z", "m")} <= set(s.axes):
-            x, y, z = (at + s.axes.index((axis, "m")) for axis in "xyz")
-            out.append((x, y, z))
-        at += s.size
+        of = {label.removesuffix("x") for label, unit in s.axes if unit == "m" and f" {label}".endswith(" x")}
+        for name in sorted(of, key=lambda n: s.axes.index((f"{n}x", "m"))):
+            if {(f"{name}{axis}", "m") for axis in "yz"} <= set(s.axes):
+                x, y, z = (at + s.axes.index((f"{name}{axis}", "m")) for axis in "xyz")
+                out.append((x, y, z))
+        at += s.numbers
     return out
+
+
+def _told(signal: Signal, key: str) -> tuple[float, ...]:
+    """Mean or standard deviation of a signal's numbers in a belief."""
+    return getattr(signal, key) if signal.kind == "vector" else (0.0,) * signal.numbers
 
 
 class Correction(nn.Module):

@@ -14,6 +14,8 @@ from safetensors import SafetensorError
 from twinlab.batches import Signal, Signals
 from twinlab.errors import ModelError, did_you_mean
 from twinlab.files import whole
+from twinlab.model.calibration import Calibration
+from twinlab.model.surprise import Usual
 
 FORMAT = "twinlab-world-model/1"
 _WEIGHTS = "model.safetensors"
@@ -36,6 +38,8 @@ def save(model: Any, folder: str | Path, card: dict[str, Any]) -> Path:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     config = {"format": FORMAT, "size": asdict(model.size), "signals": asdict(model.signals), "card": card}
+    told = {"calibration": model.calibration, "usual": model.usual}
+    config |= {name: one.table() for name, one in told.items() if one is not None}
     (folder / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
     (folder / "card.md").write_text(_card(model, card), encoding="utf-8")
     state = {name: _packed(value.detach().cpu().contiguous()) for name, value in model.state_dict().items()}
@@ -92,6 +96,10 @@ def load(model: Any, size: Any, folder: str | Path) -> Any:
             raise ModelError(f"config.json in {str(folder)!r} is of format {config['format']!r}, wanted {FORMAT!r}")
         built = model(_signals(config["signals"]), size(**config["size"]))
         built.card |= config["card"]
+        if "calibration" in config:
+            built.calibration = Calibration.read(config["calibration"])
+        if "usual" in config:
+            built.usual = Usual.read(config["usual"])
     except (ValueError, KeyError, TypeError, AttributeError) as told:
         if isinstance(told, ModelError):
             raise

@@ -1,12 +1,11 @@
 """What a belief says about the truth, the readings to come and what to do."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import nn
 
-from twinlab import rooms
-from twinlab.batches import Signal, Signals
+from twinlab.batches import OUTCOMES, Signal, Signals
 
 
 def anchors(signal: Signal, vectors: tuple[Signal, ...]) -> tuple[tuple[int, int], ...]:
@@ -54,53 +53,56 @@ class Truth(nn.Module):
 
     Truth trains heads and never enters the encoder (privileged learning: Vapnik and Vashist 2009; asymmetric training:
     Pinto et al. 2018).
+
+    Args:
+        sought: the truths, in the belief's order.
+        vectors: how many numbers all vector readings have [1].
+        latent: size of the belief's first part [1].
+        hidden: width of layers [1].
+
+    Attributes:
+        names: of the truths.
     """
 
-    def __init__(self, signals: Signals, latent: int, hidden: int) -> None:
+    def __init__(self, sought: Sequence[Signal], vectors: int, latent: int, hidden: int) -> None:
         super().__init__()
-        sought = signals.of("truth", "vector")
-        self.names, self.sizes, self.start = [s.name for s in sought], [s.size for s in sought], latent
-        self.end = latent + sum(self.sizes)
-        size = self.end + sum(v.size for v in signals.of("reading", "vector"))
-        self.trunk = nn.ModuleDict()
-        self.decoders = nn.ModuleDict()
-        narrow = hidden // 4
-        for s in signals.of("truth"):
-            self.trunk[s.name] = nn.Sequential(nn.Linear(size, narrow), nn.SiLU())
-            codec, width = rooms.build("codecs", s.kind), size + narrow
-            self.decoders[s.name] = nn.Linear(width, s.size) if s in sought else codec.decoder(s, width)
+        self.names, self.sizes = tuple(s.name for s in sought), [s.numbers for s in sought]
+        self.start, self.end = latent, latent + sum(self.sizes)
+        size, narrow = self.end + vectors, hidden // 4
+        told = [s for s in sought if s.kind == "vector"]
+        self.trunk = nn.ModuleDict({s.name: nn.Sequential(nn.Linear(size, narrow), nn.SiLU()) for s in told})
+        self.doubts = nn.ModuleDict({s.name: nn.Linear(size + narrow, s.size) for s in told})
 
     def forward(self, belief: torch.Tensor) -> dict[str, torch.Tensor]:
         """What each truth's codec takes (N, …), from beliefs (N, size).
 
-        Means of vectors stand in the belief; only how wrong they may be is worked out, and does not train the belief.
+        It stands in the belief; only how wrong the numbers of vectors may be is worked out, and does not train the
+        belief.
         """
-        out = {}
-        means = dict(zip(self.names, belief[:, self.start : self.end].split(self.sizes, dim=-1), strict=True))
-        for name, decoder in self.decoders.items():
-            told = belief.detach() if name in means else belief
-            answer = decoder(torch.cat([told, self.trunk[name](told)], dim=-1))
-            out[name] = torch.cat([means[name], answer], dim=-1) if name in means else answer
+        parts = belief[:, self.start : self.end].split(self.sizes, dim=-1)
+        out, told = dict(zip(self.names, parts, strict=True)), belief.detach()
+        for name, layer in self.doubts.items():
+            doubt = layer(torch.cat([told, self.trunk[name](told)], dim=-1))
+            out[name] = torch.cat([out[name], doubt], dim=-1)
         return out
 
 
 class Actor(nn.Module):
-    """What to do: an action from a belief, what the heads say and where the goal is.
+    """What to do: an action from a belief and what the heads say.
 
     It is told the differences between what is estimated and where the robot is, coarse and fine, because what to do
     next hangs on them (the last millimetres decide when to grip). It is not told the latent: a clone that may look at
-    everything learns to follow its own habits (causal confusion, de Haan et al. 2019).
+    everything learns to follow its own habits (causal confusion, de Haan et al. 2019). Nor is it told what will come.
     """
 
     SCALES = (1.0, 5.0, 25.0)
 
     def __init__(self, signals: Signals, latent: int, hidden: int) -> None:
         super().__init__()
-        self.truth = tuple(s for s in signals.of("truth") if s.name not in ("reward", "goal"))
-        self.goal = next((s for s in signals.of("truth", "vector") if s.name == "goal"), None)
+        self.truth = tuple(s for s in signals.of("truth") if s.name not in ("reward", *OUTCOMES))
         self.latent = latent
         vectors = signals.of("reading", "vector")
-        told = [s for s in (*self.truth, *([self.goal] if self.goal else ())) if s.kind == "vector"]
+        told = [s for s in self.truth if s.kind == "vector"]
         offsets = {s.name: Offsets(s, vectors) for s in told}
         self.offsets = nn.ModuleDict(offsets)
         size = sum(v.size for v in vectors) + sum(s.size for s in told)
@@ -120,10 +122,10 @@ class Actor(nn.Module):
 
         Args:
             belief: (N, size).
-            estimates: by name, normalised vectors (N, size), the goal among them, and probabilities of the others.
+            estimates: by name, normalised vectors (N, size) and probabilities of the others.
         """
         parts = [belief[:, self.latent :]]
-        for s in (*self.truth, *([self.goal] if self.goal else ())):
+        for s in self.truth:
             value = estimates[s.name].reshape(len(belief), -1)
             parts.append(value)
             if s.kind == "vector":

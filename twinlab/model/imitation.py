@@ -47,7 +47,6 @@ class Lessons:
     Attributes:
         beliefs: (n, size).
         believed, true: what the model believes and what is the case, as the actor is told it (n, …), by name.
-        goal: where the item belonged (n, …), normalised, that of another tick where none did; None without goals.
         known: whether the truth has a value (n,) bool, by name.
         intent: what the teacher wanted (n, actuator), -1 to 1 of the limits.
     """
@@ -56,7 +55,6 @@ class Lessons:
     believed: Mapping[str, torch.Tensor]
     true: Mapping[str, torch.Tensor]
     known: Mapping[str, torch.Tensor]
-    goal: torch.Tensor | None
     intent: torch.Tensor
 
     def __len__(self) -> int:
@@ -71,8 +69,7 @@ class Lessons:
         believed, true, known = (
             {name: some(value) for name, value in part.items()} for part in (self.believed, self.true, self.known)
         )
-        goal = None if self.goal is None else some(self.goal)
-        return Lessons(some(self.beliefs), believed, true, known, goal, some(self.intent))
+        return Lessons(some(self.beliefs), believed, true, known, some(self.intent))
 
 
 @torch.no_grad()
@@ -89,26 +86,25 @@ def lessons(model: WorldModel, tracks: Iterable[Track], folder: Path | None = No
         return None
     same = [list(group) for _, group in groupby(taught, key=lambda t: t.length)]
     groups = [group[i : i + _TOGETHER] for group in same for i in range(0, len(group), _TOGETHER)]
-    room, s, told = _Room(model, sum(t.length for t in taught), folder), model.actor.goal, model.truth.decoders
+    room, told = _Room(model, sum(t.length for t in taught), folder), model.truth.names
     known = {name: model.signals[name].given for name in told}
     for group in groups:
         ticks = room.next(sum(t.length for t in group))
-        truth = {name: _flat(model, group, name) for name in told}
+        truth = {name: _flat(model, group, name) for name in {*told, *filter(None, known.values())}}
         room.put(ticks, "beliefs", _beliefs(model, group))
         room.put(ticks, "intent", model.scaled(_flat(model, group, "intent")))
-        for name, value in truth.items():
+        for name in told:
+            value = truth[name]
             room.put(ticks, f"true-{name}", as_told(model.signals[name], value))
             there = truth[known[name]].bool() if known[name] else torch.ones(len(value), dtype=torch.bool)
             room.put(ticks, f"known-{name}", there)
-        if s is not None:
-            room.put(ticks, "goal", _goal(model, group, s))
     for first in range(0, room.count, 2048):
         ticks = slice(first, min(first + 2048, room.count))
         for name, value in model.estimates(model.truth(room.kept["beliefs"][ticks].to(model.device))).items():
             room.put(ticks, f"believed-{name}", value)
     kept = room.kept
     parts = {part: {n: kept[f"{part}-{n}"] for n in told} for part in ("believed", "true", "known")}
-    return Lessons(beliefs=kept["beliefs"], **parts, goal=kept.get("goal"), intent=kept["intent"])
+    return Lessons(beliefs=kept["beliefs"], **parts, intent=kept["intent"])
 
 
 class _Room:
@@ -185,8 +181,6 @@ def cost(model: WorldModel, taught: Lessons, which: torch.Tensor, told: torch.Te
     for name, value in now.believed.items():
         use = told & now.known[name]
         says[name] = torch.where(use.reshape(-1, *[1] * (value.dim() - 1)), now.true[name], value)
-    if now.goal is not None:
-        says["goal"] = now.goal
     action = model.actor(now.beliefs, says)
     return nn.functional.smooth_l1_loss(action, now.intent, reduction="none", beta=0.1).mean(dim=-1)
 
@@ -218,18 +212,6 @@ def _beliefs(model: WorldModel, tracks: list[Track]) -> torch.Tensor:
 
 def _now(model: WorldModel, tracks: list[Track], name: str, tick: int) -> torch.Tensor:
     return torch.from_numpy(np.stack([t.values[name][tick] for t in tracks])).to(model.device)
-
-
-def _goal(model: WorldModel, tracks: list[Track], s: Signal) -> torch.Tensor:
-    """The goals along episodes; a policy is told one even while nothing is there, so any of them stands in then."""
-    value = normalised(s, _flat(model, tracks, s.name))
-    known = _flat(model, tracks, s.given).bool() if s.given else torch.ones(len(value), dtype=torch.bool)
-    some = known.nonzero()[:, 0]
-    if not len(some):
-        return value
-    rng = torch.Generator().manual_seed(0)
-    others = some[torch.randint(len(some), (len(value),), generator=rng).to(some.device)]
-    return torch.where(known[:, None].to(value.device), value, value[others])
 
 
 def _flat(model: WorldModel, tracks: list[Track], name: str) -> torch.Tensor:

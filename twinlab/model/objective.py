@@ -134,7 +134,7 @@ class Objective(nn.Module):
         super().__init__()
         self.model, self.window, self.horizon, self.weights = model, window, horizon, weights
         self.register_buffer("change", change.clamp(min=0.03), persistent=False)
-        self.scored = [s for s in model.signals.of("truth") if s.name in model.truth.decoders]
+        self.scored = [s for s in model.signals.of("truth") if s.name in model.truth.names]
         width, views = model.perception.features, model.perception.views
         self.finders: Any = nn.ModuleList(
             nn.ModuleDict({s.name: model.codecs[s.name].decoder(s, width) for s in self.scored}) for _ in views

@@ -12,6 +12,7 @@ from twinlab.batches import Signal, Signals
 from twinlab.codecs.vector import normalised
 from twinlab.model.geometry import Gaze
 
+_FEW = 8  # numbers of a token for each number of a reading that is neither vector nor picture, at most [1]
 Looks = dict[int, tuple[torch.Tensor, torch.Tensor]]
 """View → logits of where its heads look (n, place, rows, columns), and the samples that they are of (n,)."""
 
@@ -174,10 +175,12 @@ class Perception(nn.Module):
         for s in pictures:
             groups.setdefault(s.dims[:2], []).append(s)
         self.views = nn.ModuleList(View(tuple(g), channels, places) for g in groups.values())
-        self.encoders = nn.ModuleDict({s.name: rooms.build("codecs", s.kind).encoder(s, width) for s in plain})
+        self.wide = {s.name: min(width, _FEW * s.size) for s in plain}
+        encoders = {s.name: rooms.build("codecs", s.kind).encoder(s, self.wide[s.name]) for s in plain}
+        self.encoders = nn.ModuleDict(encoders)
         self.vectors = tuple(s for s in readings if s.kind == "vector")
         self.width, self.features = width, self.views[0].features if groups else 0
-        size = len(self.views) * (self.features + 1) + len(self.encoders) * (width + 1)
+        size = len(self.views) * (self.features + 1) + sum(self.wide.values()) + len(plain)
         size += sum(s.size + 1 for s in self.vectors)
         self.plain = nn.Linear(size, width)
         self.fuse = nn.Sequential(
@@ -210,7 +213,7 @@ class Perception(nn.Module):
         looked = looked * torch.stack([*there, nowhere], dim=1)[:, :-1, None]
         tokens = []
         for name, encoder in self.encoders.items():
-            token = encoder(values[name]) if name in values else torch.zeros(count, self.width, device=device)
+            token = encoder(values[name]) if name in values else torch.zeros(count, self.wide[name], device=device)
             there.append(present.get(name, nowhere))
             tokens.append(torch.where(there[-1][:, None], token, 0))
         there += [present.get(s.name, nowhere) for s in self.vectors]

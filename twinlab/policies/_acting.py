@@ -19,7 +19,8 @@ class Hand:
     Attributes:
         arm: its name.
         home: where it waits.
-        tcp, width, wrench: names of the sensors that tell its tool, its gripper and its wrist; "" for none.
+        tcp, width, wrench, joints: names of the sensors that tell its tool, its gripper, its wrist and its joints;
+            "" for none.
         numbers: which of an action's numbers are its x, y, z, yaw and hand; of the hand only where it has one.
         limits: of these numbers, from the lowest (number,) to the highest (number,).
         turn: roll, pitch, yaw of its tool's frame when its yaw is 0 [rad]; that of the wrist is turned alike.
@@ -30,6 +31,7 @@ class Hand:
     tcp: str
     width: str
     wrench: str
+    joints: str
     numbers: tuple[int, ...]
     limits: tuple[np.ndarray, np.ndarray]
     turn: tuple[float, float, float] = frames.DOWN
@@ -53,7 +55,7 @@ class Acting:
     """
 
     def __init__(self, spec: SceneSpec) -> None:
-        self.hands = tuple(_hand(spec, arm) for arm in spec.task.arms())
+        self.hands = hands(spec)
         self._skills: list[Skill] = [rooms.build("skills", s.skill, **s.settings) for s in spec.task.steps()]
         self._wait: Skill = rooms.build("skills", "wait")
         self._size = len(spec.actuators)
@@ -91,11 +93,20 @@ def _cut(hand: Hand, wish: np.ndarray) -> np.ndarray:
     return np.clip(wish[: len(hand.numbers)], *hand.limits)
 
 
+def hands(spec: SceneSpec) -> tuple[Hand, ...]:
+    """The arms that a line's task orders about.
+
+    Raises:
+        SceneError: there is no such arm, or nothing tells where its tool is.
+    """
+    return tuple(_hand(spec, arm) for arm in spec.task.arms())
+
+
 def _hand(spec: SceneSpec, arm: str) -> Hand:
     if arm not in spec.bodies:
         raise SceneError(f"{spec.name}: the task orders {arm!r} about, but there is no such body; add [bodies.{arm}]")
     found = {}
-    for kind, key in (("tcp", "link"), ("width", "of"), ("wrench", "link")):
+    for kind, key in (("tcp", "link"), ("width", "of"), ("wrench", "link"), ("joints", "of")):
         of_arm = [n for n, s in spec.sensors.items() if _kind(s) == kind and getattr(s, key).partition("/")[0] == arm]
         found[kind] = of_arm[0] if of_arm else ""
     if not found["tcp"]:
@@ -108,7 +119,8 @@ def _hand(spec: SceneSpec, arm: str) -> Hand:
     *place, yaw = spec.bodies[arm].home  # type: ignore[attr-defined]  # each arm has one
     home = Aim(np.array(place), yaw)
     turn = spec.bodies[arm].turn  # type: ignore[attr-defined]
-    return Hand(arm, home, found["tcp"], found["width"], found["wrench"], numbers, limits, turn)  # type: ignore[arg-type]
+    sensors = (found["tcp"], found["width"], found["wrench"], found["joints"])
+    return Hand(arm, home, *sensors, numbers, limits, turn)  # type: ignore[arg-type]
 
 
 def _kind(sensor: object) -> str:

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from twinlab.errors import ModelError
 from twinlab.language import Meaning
 from twinlab.model import WorldModel
 from twinlab.model.checkpoint import digest, find
@@ -18,7 +17,7 @@ from twinlab.scene import SceneSpec, read_scene
 class Cloned:
     """The model's own actor: perceives, remembers, acts; truth is never seen.
 
-    Where an item belongs follows from the class that the model perceives, the goal's meaning and the line's layout.
+    Where an item belongs the model perceives too, from its class and the reading `meaning`.
 
     Attributes:
         model: folder of the trained model, or the name of one that comes with twinlab.
@@ -33,7 +32,6 @@ class Cloned:
     def reset(self, seed: int, meaning: Meaning) -> None:
         """Forget the past; the model is read from its folder at the first call."""
         self.net = load(self.model)
-        self.meaning = meaning
         self.belief = self.net.initial()
         self.last: torch.Tensor | None = None
 
@@ -45,7 +43,7 @@ class Cloned:
     def __call__(self, readings: Readings) -> np.ndarray:
         """Set-points (actuator,) of this tick."""
         self.perceive(readings)
-        self.last = self.net.act(self.belief, self.goal())
+        self.last = self.net.act(self.belief)
         return self.last[0].numpy()
 
     def perceive(self, readings: Readings) -> None:
@@ -53,18 +51,6 @@ class Cloned:
         if self.last is not None:
             self.belief = self.net.step(self.belief, self.last)
         self.belief = self.net.update(self.belief, self.net.take(readings))
-
-    def goal(self) -> torch.Tensor:
-        """Where the believed target belongs (1, 3) [m]: middle and top of its place."""
-        heads = self.net.heads(self.belief)
-        attribute = f"target_{self.meaning.attribute}"
-        if attribute not in heads:
-            raise ModelError(f"the model in {self.model!r} has no head {attribute!r}; it has {sorted(heads)}")
-        value = self.net.signals[attribute].labels[int(heads[attribute].argmax())]
-        place = self.meaning.place({self.meaning.attribute: value}, bool(heads["target_defect"].item() > 0.5))
-        region = self.spec.bodies[place].region()
-        assert region is not None  # a goal's places are bins
-        return torch.tensor([[*region.centre[:2], region.high[2]]], dtype=torch.float32)
 
 
 _loaded: dict[str, tuple[int, WorldModel]] = {}

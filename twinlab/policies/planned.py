@@ -7,7 +7,9 @@ import torch
 
 from twinlab import rooms
 from twinlab.language import Meaning
+from twinlab.model import WorldModel
 from twinlab.planners import Planner
+from twinlab.policies._limits import Limits
 from twinlab.policies.cloned import Cloned
 from twinlab.readings import Readings
 from twinlab.scene import SceneSpec, read_scene
@@ -19,7 +21,8 @@ class Planned:
 
     The cost of a sequence is minus its foreseen discounted reward and the value at its end (TD-MPC, Hansen et al.
     2022), plus the disagreement of the model's heads and the distance from the proposal, because a planner finds the
-    places where a model errs.
+    places where a model errs. What makes an arm stop (wrist force, joint speed, boxes to keep out of) is a hard limit,
+    see `_limits`. The last plan, one tick further on, competes with the actor's.
 
     Attributes:
         model: folder of the trained model, or the name of one that comes with twinlab.
@@ -51,35 +54,67 @@ class Planned:
         """Forget the past; the seed fixes the planner's samples."""
         self._actor = Cloned(self.model, self.spec)
         self._actor.reset(seed, meaning)
+        self._limits = Limits(self.spec, self._actor.net.readings)
         self._rng = np.random.default_rng([seed, 2])
+        self._last: np.ndarray | None = None
 
     @torch.no_grad()
     def __call__(self, readings: Readings) -> np.ndarray:
         """Set-points (actuator,) of this tick: the first of the best sequence."""
         actor = self._actor
         actor.perceive(readings)
-        prior = self._proposal(actor.belief, actor.goal())
-        low, high = np.array(actor.net.signals.low), np.array(actor.net.signals.high)
-        actions = self.planner.plan(lambda plans: self._cost(plans, prior), prior, low, high, self._rng)
-        actor.last = torch.tensor(actions[:1], dtype=torch.float32)
-        return np.asarray(actions[0], np.float32)
+        signals = actor.net.signals
+        ahead = _Ahead(self, actor.net, actor.belief, self._limits, self._proposal(actor.belief))
+        again = [] if self._last is None else [np.concatenate([self._last[1:], self._last[-1:]])]
+        prior = np.stack([ahead.proposal, *again])
+        low, high = np.array(signals.low), np.array(signals.high)
+        self._last = self.planner.plan(ahead.cost, prior, low, high, self._rng, ahead.limits)
+        actor.last = torch.tensor(self._last[:1], dtype=torch.float32)
+        return np.asarray(self._last[0], np.float32)
 
-    def _proposal(self, belief: torch.Tensor, goal: torch.Tensor) -> np.ndarray:
+    def _proposal(self, belief: torch.Tensor) -> np.ndarray:
         """What the actor would do over the horizon (horizon, actuator), in imagination."""
         out = []
         for _ in range(self.horizon):
-            out.append(self._actor.net.act(belief, goal))
+            out.append(self._actor.net.act(belief))
             belief = self._actor.net.step(belief, out[-1])
         return torch.cat(out).numpy().astype(float)
 
-    def _cost(self, actions: np.ndarray, prior: np.ndarray) -> np.ndarray:
-        """What sequences (sample, horizon, actuator) cost (sample,) when the actor proposes the prior."""
-        net = self._actor.net
-        plan, proposal = (torch.tensor(x, dtype=torch.float32) for x in (actions, prior))
-        belief = self._actor.belief.expand(len(plan), -1)
+
+class _Ahead:
+    """What sequences lead to from one belief: their cost and how far they break limits, from one rollout for both."""
+
+    def __init__(
+        self, policy: Planned, net: WorldModel, belief: torch.Tensor, limits: Limits, proposal: np.ndarray
+    ) -> None:
+        self.proposal = proposal
+        self._policy, self._net, self._belief, self._limits = policy, net, belief, limits
+        self._rolled: tuple[np.ndarray, torch.Tensor] | None = None
+
+    def cost(self, actions: np.ndarray) -> np.ndarray:
+        """What sequences (sample, horizon, actuator) cost (sample,)."""
+        net, policy = self._net, self._policy
+        plan, proposal = (torch.tensor(x, dtype=torch.float32) for x in (actions, self.proposal))
         departed = (net.scaled(plan) - net.scaled(proposal)).square().mean(dim=-1).sum(dim=-1)
-        cost = self.trust * departed
-        for tick, action in enumerate(plan.unbind(dim=1)):
+        belief, beliefs = self._belief.expand(len(plan), -1), []
+        cost = policy.trust * departed
+        for action in plan.unbind(dim=1):
             belief, doubt = net.forecast(belief, action)
-            cost += self.caution * doubt - self.gamma**tick * net.reward(belief)
-        return (cost - self.gamma**self.horizon * net.value(belief)).numpy()
+            beliefs.append(belief)
+            cost += policy.caution * doubt
+        every = torch.stack(beliefs, dim=1)
+        self._rolled = (actions, every)
+        worth = net.reward(every.flatten(0, 1)).unflatten(0, every.shape[:2])
+        fades = policy.gamma ** torch.arange(policy.horizon)
+        return (cost - worth @ fades - policy.gamma**policy.horizon * net.value(belief)).numpy()
+
+    def limits(self, actions: np.ndarray) -> np.ndarray:
+        """How far sequences lie beyond each hard limit (sample, limit)."""
+        if self._rolled is None or self._rolled[0] is not actions:
+            self.cost(actions)
+        assert self._rolled is not None
+        every = self._rolled[1]
+        if not self._limits.readings:
+            return np.zeros((len(actions), 0))
+        told = self._net.decode(every.flatten(0, 1), self._limits.readings)
+        return self._limits({name: value.unflatten(0, every.shape[:2]) for name, value in told.items()}).numpy()

@@ -15,37 +15,42 @@ from twinlab.skills import Aim
 class Straying:
     """Acts by truth as the expert does, and in between goes to random places or halts for a while.
 
-    A model that has only seen the expert believes that a part is where the arm goes (causal confusion, de Haan et al.
-    2019). Recorded with the expert as its teacher, these runs show parts without the arm, and the way back.
+    A model that has only seen the expert believes that a part is where the arm goes, and that it belongs where the arm
+    carries it (causal confusion, de Haan et al. 2019). Recorded with the expert as its teacher, these runs show parts
+    without the arm, parts carried to the wrong place, and the way back. It strays to somewhere around its home, over
+    one of the line's places, or halts; what it holds it keeps in half of the cases and may lose in the others.
 
     Attributes:
         spec: the line.
         every: mean time from one straying to the next [s].
         longest: how long it strays at most [s].
-        low, high: corners of the space in which it strays [m].
+        around: how far beside its home, or beside a point above a place, an arm strays at most, in x, y and z [m].
     """
 
     spec: SceneSpec = field(default_factory=lambda: read_scene("sorting"))
     every: float = 3.0
     longest: float = 4.0
-    low: tuple[float, float, float] = (0.4, -0.1, 0.12)
-    high: tuple[float, float, float] = (0.6, 0.45, 0.32)
+    around: tuple[float, float, float] = (0.1, 0.27, 0.1)
     sees_truth: bool = True
     sees_pictures: bool = False
 
     def __post_init__(self) -> None:
         self._acting = Acting(self.spec)
+        regions = (body.region() for body in self.spec.bodies.values())
+        self._places = [np.array([*r.centre[:2], r.high[2]]) for r in regions if r is not None]
 
     def reset(self, seed: int, meaning: Meaning) -> None:
         """Begin as the expert; the seed fixes when and where it strays."""
         self._rng = np.random.default_rng([seed, 3])
-        self._left, self._aims = 0, {hand.arm: hand.home for hand in self._acting.hands}
+        self._left, self._keeps = 0, False
+        self._aims = {hand.arm: hand.home for hand in self._acting.hands}
 
     def __call__(self, readings: Readings) -> np.ndarray:
         """Set-points (actuator,) of this tick."""
         tick = self.spec.physics.tick
         if self._left == 0 and self._rng.random() < tick / self.every:
             self._left = int(self._rng.uniform(0.3, self.longest) / tick)
+            self._keeps = bool(self._rng.random() < 0.5)
             self._aims = {hand.arm: self._elsewhere(hand, readings) for hand in self._acting.hands}
         action = self._acting(readings, readings)
         if self._left == 0:
@@ -53,11 +58,17 @@ class Straying:
         self._left -= 1
         for hand in self._acting.hands:
             wish = self._acting.waiting(hand, readings, self._aims[hand.arm])
-            wish[4:] *= self._left % 2  # fingers neither let go at once nor stay shut
+            fingers = action[list(hand.numbers)][4:]
+            wish[4:] = fingers if self._keeps else wish[4:] * (self._left % 2)  # neither let go at once nor stay shut
             action[list(hand.numbers)] = wish
         return action
 
     def _elsewhere(self, hand: Hand, readings: Readings) -> Aim:
-        place = self._rng.uniform(self.low, self.high)
-        halts = self._rng.random() < 0.4
-        return Aim(hand.now(readings).tool[:3] if halts else place, float(self._rng.uniform(-0.7, 0.7)))
+        case, yaw = self._rng.random(), float(self._rng.uniform(-0.7, 0.7))
+        away = self._rng.uniform(-1, 1, 3) * self.around
+        if case < 0.3:
+            return Aim(hand.now(readings).tool[:3], yaw)
+        if case < 0.6 and self._places:
+            place = self._places[int(self._rng.integers(len(self._places)))]
+            return Aim(place + np.array([0.2, 0.2, 1.0]) * away + np.array([0.0, 0.0, 0.1]), yaw)
+        return Aim(hand.home.position + away, yaw)

@@ -88,11 +88,13 @@ class Sensor(BaseModel, ABC):
     Attributes:
         effects: names of the effects of its own kind, which `measure` applies.
         steady: whether `advance` is called at every physics step, for a filter that has a memory.
+        truth: whether what it gives is truth, which no policy is given.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     effects: ClassVar[tuple[str, ...]] = ()
     steady: ClassVar[bool] = False
+    truth: ClassVar[bool] = False
     rate: float = Field(0, ge=0, description="samples per second, 0 for one each tick [Hz]")
     phase: float = Field(0, ge=0, lt=1, description="when in its period the first sample is taken [1]")
     latency: float = Field(0, ge=0, le=10, description="from taking a sample to having it [s]")
@@ -109,6 +111,7 @@ class Sensor(BaseModel, ABC):
     group: str = Field("", description='sensors of one group take samples together, "" for on its own')
     off: tuple[str, ...] = Field((), description='effects that are switched off; "all" for all of them')
     clean: bool = Field(False, description='whether the clean value is kept as truth, "<variable>_clean"')
+    redundant: bool = Field(False, description="whether the line can do without it; nothing that is measured changes")
 
     @model_validator(mode="after")
     def _known_effects(self) -> Self:

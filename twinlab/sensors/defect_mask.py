@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -22,6 +23,7 @@ class DefectMask(Imager):
     the pixel. Parts without such a twin are never marked.
     """
 
+    truth: ClassVar[bool] = True
     twin: str = Field("_designed", min_length=1, description="what the name of a part's twin as designed ends with")
     deeper: float = Field(0.0002, gt=0, description="smallest difference in depth that counts [m]")
 

@@ -1,11 +1,15 @@
 """Which body each pixel of a camera shows, -1 for none: truth, not a reading."""
 
+from typing import ClassVar
+
 from twinlab.readings import Readings, Variable
 from twinlab.sensors import Imager, Moment
 
 
 class Mask(Imager):
     """Which body each pixel of a camera shows, -1 for none: truth, not a reading."""
+
+    truth: ClassVar[bool] = True
 
     def variables(self, name: str, moment: Moment) -> tuple[Variable, ...]:
         """One picture [1]."""

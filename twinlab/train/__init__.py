@@ -16,9 +16,9 @@ import torch
 import xarray as xr
 from lightning_fabric import Fabric
 
-from twinlab.batches import Scratch, Signals, Track, Windows, fitted, hold, split_of, thinned
+from twinlab.batches import Scratch, Signal, Signals, Track, Windows, fitted, hold, split_of, thinned
 from twinlab.errors import ModelError
-from twinlab.model import WorldModel, checkpoint, team
+from twinlab.model import WorldModel, calibration, checkpoint, surprise, team
 from twinlab.model.imitation import clone, cost, lessons
 from twinlab.model.linear import one_tick, typical_change
 from twinlab.model.objective import Objective, draw
@@ -39,6 +39,7 @@ def fit(
     out: str | Path | None = None,
     progress: Progress | None = None,
     anew: bool = False,
+    start: WorldModel | None = None,
 ) -> WorldModel:
     """A world model trained on episodes.
 
@@ -52,20 +53,22 @@ def fit(
             the same model, bit by bit. A run that is over begins anew.
         progress: called with steps done, steps in all and the last metrics.
         anew: forget a run that was killed, instead of going on from it.
+        start: the model to train on from, with its weights, size and normalisation; it stays as it is.
 
     Returns:
         The model, ready for use; what it was trained on, how and how well stands in its `card`.
 
     Raises:
         ModelError: there is no training episode, or one does not fit the others; or `out` holds a run that was cut off
-            and had other settings or episodes.
+            and had other settings or episodes; or the episodes are not of the signals that `start` knows.
     """
+    settings = settings if start is None else replace(settings, size=start.size)
     began, folder, fabric = time.monotonic(), None if out is None else Path(out), started(settings)
     with _scratch(settings, folder, fabric) as scratch:
-        tracks, signals = _held(episodes, scratch, fabric)
-        data = _data(episodes, tracks)
-        run = _begun(fabric, settings, tracks, data["digest"], scratch, folder, progress, anew)
-        model, single, objective = _built(tracks["train"], signals, settings)
+        tracks, signals = _held(episodes, scratch, fabric, start)
+        data = _data(episodes, tracks) | ({} if start is None else {"started from": _weights(start)})
+        run = _begun(fabric, settings, tracks, data, scratch, folder, progress, anew)
+        model, single, objective = _built(tracks["train"], signals, settings, start)
         if team.count() > 1:
             team.join(model)
         if run.state is not None:
@@ -81,7 +84,7 @@ def fit(
             descend(run, "following", objective, tracks["train"], settings.following)
         checkpoint.rounded(model)
         metrics = validate(objective, tracks["val"], settings) | _cloned(run, model, tracks, views)
-        checkpoint.rounded(model)
+        _judged(checkpoint.rounded(model), tracks["val"])
         fabric.barrier()
     metrics = {"seconds": time.monotonic() - began} | metrics
     model.card |= card(tracks, settings, metrics) | {"Scale": _scale(fabric, settings)}
@@ -148,14 +151,42 @@ def _scratch(settings: Fit, out: Path | None, fabric: Fabric) -> Iterator[Scratc
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _held(episodes: Iterable[xr.Dataset], scratch: Scratch, fabric: Fabric) -> tuple[dict[str, list[Track]], Signals]:
+def _held(
+    episodes: Iterable[xr.Dataset], scratch: Scratch, fabric: Fabric, start: WorldModel | None
+) -> tuple[dict[str, list[Track]], Signals]:
     wanted = (e for e in episodes if split_of(int(e.attrs.get("seed", 0))) != "test")
     every, signals = hold(wanted, scratch=scratch)
     fabric.barrier()  # one process of each machine writes files
     tracks = {name: [t for t in every if split_of(t.seed) == name] for name in ("train", "val")}
     if not tracks["train"]:
         raise ModelError(f"no training episode among {len(every)}; record some with seeds below 50000")
+    if start is not None:
+        _same(start.signals, signals)
+        return tracks, start.signals
     return tracks, fitted(signals, tracks["train"])
+
+
+def _same(known: Signals, came: Signals) -> None:
+    """Raise unless a model's signals are those that episodes hold, normalisation and calibration aside."""
+
+    def plain(signals: Signals) -> dict[str, Signal]:
+        return {s.name: replace(s, mean=(), std=(), varies=(), camera=()) for s in signals.all}
+
+    one, other = plain(known), plain(came)
+    differ = sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
+    if differ or replace(known, all=()) != replace(came, all=()):
+        raise ModelError(
+            f"start is a model of other signals: {differ or 'actuators, limits or the tick'} differ from those of the "
+            "episodes; train on from a model of this line, or anew without start"
+        )
+
+
+def _weights(model: WorldModel) -> str:
+    """The digest of a model's weights."""
+    sums = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        sums.update(name.encode() + np.ascontiguousarray(value.cpu().numpy()).tobytes())
+    return sums.hexdigest()[:16]
 
 
 def _data(episodes: Iterable[xr.Dataset], tracks: Mapping[str, list[Track]]) -> dict[str, str]:
@@ -169,7 +200,7 @@ def _begun(
     fabric: Fabric,
     settings: Fit,
     tracks: Mapping[str, list[Track]],
-    digest: str,
+    data: Mapping[str, str],
     scratch: Scratch,
     out: Path | None,
     progress: Progress | None,
@@ -177,7 +208,8 @@ def _begun(
 ) -> Run:
     """The run, at its beginning or where it was cut off."""
     kept = {name: value for name, value in asdict(settings).items() if name not in _ASIDE}
-    about = {"settings": kept, "episodes": digest, "processes": team.count()}
+    about = {"settings": kept, "episodes": data["digest"], "processes": team.count()}
+    about |= {name: data[name] for name in data if name == "started from"}
     if out is not None and anew and team.rank() == 0:
         shutil.rmtree(out / "resume", ignore_errors=True)
     fabric.barrier()
@@ -194,7 +226,9 @@ def _begun(
     return run
 
 
-def _built(train: list[Track], signals: Signals, settings: Fit) -> tuple[WorldModel, Objective, Objective]:
+def _built(
+    train: list[Track], signals: Signals, settings: Fit, start: WorldModel | None
+) -> tuple[WorldModel, Objective, Objective]:
     """The model as it starts, and what is to be made small in seeing and in following."""
     some = thinned(train, [t.length for t in train])
     with torch.random.fork_rng():
@@ -203,8 +237,23 @@ def _built(train: list[Track], signals: Signals, settings: Fit) -> tuple[WorldMo
         change = torch.from_numpy(typical_change(some, signals, settings.following.horizon))
         single = Objective(model, settings.seeing.window, settings.seeing.horizon, change, settings.weights)
         objective = Objective(model, settings.following.window, settings.following.horizon, change, settings.weights)
-    model.dynamics.start_linear(torch.from_numpy(one_tick(some, signals)))
+    if start is None:
+        model.dynamics.start_linear(torch.from_numpy(one_tick(some, signals)))
+    else:
+        model.load_state_dict(start.state_dict())
+        windows = Windows(train, signals, settings.seeing.window, settings.seeing.horizon, settings.gamma)
+        _scaled(model, torch.from_numpy(windows.worth_scale()))
     return model, single, objective
+
+
+def _scaled(model: WorldModel, scale: torch.Tensor) -> None:
+    """Let reward and value be told in parts of another scale (2,), so that they stay what they were."""
+    last: Any = model.worth[-1]
+    with torch.no_grad():
+        share = model.worth_scale / scale
+        last.weight.mul_(share[:, None])
+        last.bias.mul_(share)
+        model.worth_scale.copy_(scale)
 
 
 def _found(model: WorldModel, track: Track) -> np.ndarray | None:
@@ -270,6 +319,16 @@ def _cloned(
     with torch.no_grad():
         costs = [cost(model, unseen, part, torch.zeros_like(part, dtype=torch.bool)) for part in every.split(1 << 16)]
         return {"val_action": float(torch.cat(costs).mean())}
+
+
+def _judged(model: WorldModel, unseen: list[Track]) -> None:
+    """Tell the model how wrong it is and what is usual, by validation episodes; nothing where there are none."""
+    model.eval()
+    model.calibration = calibration.fitted(model, unseen)
+    model.usual = surprise.usual(model, unseen)
+    told = {"validation episodes": 0} if model.calibration is None else model.calibration.card()
+    model.card["Calibration"] = told
+    model.card["Surprise"] = {"hours": 0.0} if model.usual is None else model.usual.card()
 
 
 def _scale(fabric: Fabric, settings: Fit) -> dict[str, Any]:

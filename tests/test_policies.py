@@ -8,6 +8,7 @@ import pytest
 import toy
 
 from twinlab import rooms
+from twinlab.cell import Cell
 from twinlab.episodes import record
 from twinlab.errors import ModelError
 from twinlab.model.checkpoint import find
@@ -91,6 +92,26 @@ def test_without_a_model_nobody_acts_by_one(name, tmp_path, blind_spec):
     policy = rooms.build("policies", name, spec=blind_spec, model=str(tmp_path))
     with pytest.raises(ModelError, match=r"no config\.json"):
         policy.reset(0, blind_spec.task.meaning())
+
+
+def test_a_plan_that_its_replay_contradicts_gives_way_to_the_actors(blind_cell, blind_spec, model):
+    planned = rooms.build("policies", "planned", spec=blind_spec.change({"gate": 1e-6}), model=model)
+    gated = record(blind_cell, planned, 6, 3)
+    assert planned.refused == 6
+    cloned = record(blind_cell, rooms.build("policies", "cloned", spec=blind_spec, model=model), 6, 3)
+    assert np.array_equal(gated["action"], cloned["action"])
+    free = rooms.build("policies", "planned", spec=blind_spec, model=model, gate=1e6)
+    record(blind_cell, free, 6, 3)
+    assert free.refused == 0
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_a_learned_policy_stops_and_says_why_where_a_needed_sensor_is_gone(name, blind_spec, model):
+    policy = rooms.build("policies", name, spec=blind_spec, model=model)
+    with Cell(blind_spec, without=["tcp"]) as cell:
+        episode = record(cell, policy, 5, 3)
+    assert not episode["action"].any()
+    assert policy.stopped == "stopped: 'tcp' gives no readings, and the line needs it"
 
 
 @pytest.mark.parametrize("name", ["cloned", "planned"])

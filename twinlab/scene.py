@@ -68,6 +68,9 @@ class SceneSpec(BaseModel):
     planned_run_time: float = Field(5.0, gt=0, description="planned run time per item, PRI of ISO 22400-2 [s]")
     ticks: int = Field(600, ge=1, description="how long an episode of this line should be, in control ticks [1]")
     renderer: str = Field("raster", description="which of renderers/ draws the cameras' pictures")
+    gate: float = Field(
+        0.0, ge=0, description="largest gap of a plan's replay at which it is executed, 0 for no gate [training std]"
+    )
     physics: Physics = Physics()
     bodies: dict[str, Body] = Field(default_factory=dict)
     cameras: dict[str, Camera] = Field(default_factory=dict)
@@ -85,6 +88,8 @@ class SceneSpec(BaseModel):
         tables = self.tables()
         for sensor in tables["sensors"].values():
             del sensor["redundant"]  # a measured answer: a recording stays one of this line when it is corrected
+        if not self.gate:
+            del tables["gate"]
         text = json.dumps(tables, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -114,7 +119,7 @@ class SceneSpec(BaseModel):
     def toml(self) -> str:
         """The line as a scene file; what is as by default is left out."""
         out: dict[str, Any] = {}
-        for key in ("title", "description", "planned_run_time", "ticks", "renderer"):
+        for key in ("title", "description", "planned_run_time", "ticks", "renderer", "gate"):
             if getattr(self, key) != type(self).model_fields[key].default:
                 out[key] = getattr(self, key)
         for key in ("physics", "light"):

@@ -9,6 +9,7 @@ import torch
 from twinlab.language import Meaning
 from twinlab.model import WorldModel
 from twinlab.model.checkpoint import digest, find
+from twinlab.policies._needed import Needed
 from twinlab.readings import Readings
 from twinlab.scene import SceneSpec, read_scene
 
@@ -17,7 +18,8 @@ from twinlab.scene import SceneSpec, read_scene
 class Cloned:
     """The model's own actor: perceives, remembers, acts; truth is never seen.
 
-    Where an item belongs the model perceives too, from its class and the reading `meaning`.
+    Where an item belongs the model perceives too, from its class and the reading `meaning`. Where a sensor that the
+    line needs tells nothing, it stops and says why, see `_needed`.
 
     Attributes:
         model: folder of the trained model, or the name of one that comes with twinlab.
@@ -32,8 +34,14 @@ class Cloned:
     def reset(self, seed: int, meaning: Meaning) -> None:
         """Forget the past; the model is read from its folder at the first call."""
         self.net = load(self.model)
+        self._needed = Needed(self.spec)
         self.belief = self.net.initial()
         self.last: torch.Tensor | None = None
+
+    @property
+    def stopped(self) -> str:
+        """Why the line is halted now, in words; "" while it is not."""
+        return self._needed.stopped
 
     def lineage(self) -> dict[str, str]:
         """The model's name and the digest of its weights."""
@@ -43,14 +51,19 @@ class Cloned:
     def __call__(self, readings: Readings) -> np.ndarray:
         """Set-points (actuator,) of this tick."""
         self.perceive(readings)
-        self.last = self.net.act(self.belief)
-        return self.last[0].numpy()
+        return self.done(readings, self.net.act(self.belief)[0].numpy())
 
     def perceive(self, readings: Readings) -> None:
         """Move the belief on by the last action and correct it by what was read."""
         if self.last is not None:
             self.belief = self.net.step(self.belief, self.last)
         self.belief = self.net.update(self.belief, self.net.take(readings))
+
+    def done(self, readings: Readings, wish: np.ndarray) -> np.ndarray:
+        """What of a wish (actuator,) is really done; remembered for the next tick's belief."""
+        action = self._needed(readings, wish)
+        self.last = torch.from_numpy(action)[None]
+        return action
 
 
 _loaded: dict[str, tuple[int, WorldModel]] = {}

@@ -1,6 +1,7 @@
 """Planning with the world model: the cloned policy proposes, a planner looks ahead and improves."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,7 +10,10 @@ from twinlab import rooms
 from twinlab.language import Meaning
 from twinlab.model import WorldModel
 from twinlab.planners import Planner
+from twinlab.plans import imagine
+from twinlab.policies._gate import Gate
 from twinlab.policies._limits import Limits
+from twinlab.policies._twin import Twin
 from twinlab.policies.cloned import Cloned
 from twinlab.readings import Readings
 from twinlab.scene import SceneSpec, read_scene
@@ -32,6 +36,9 @@ class Planned:
         caution: cost of the model's doubt, per tick [1].
         trust: cost of being as far from the proposal as an actuator's limit, mean square over actuators, per tick [1].
         gamma: discount per tick.
+        gate: the largest gap between imagined and replayed vector readings at which a plan is executed [training
+            standard deviations], else what the actor proposes is; 0 asks the line, whose own default is no gate. The
+            replay needs a twin in the line's own state, see `_twin`, which only a simulated line has.
     """
 
     model: str = "sorting"
@@ -43,8 +50,26 @@ class Planned:
     caution: float = 0.5
     trust: float = 3.0
     gamma: float = 0.97
+    gate: float = 0.0
     sees_truth: bool = False
     sees_pictures: bool = True
+
+    def __post_init__(self) -> None:
+        self._twin: Twin | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What goes to another process: the fields; a twin stays here."""
+        return {one.name: getattr(self, one.name) for one in fields(self)} | {"_twin": None}
+
+    @property
+    def stopped(self) -> str:
+        """Why the line is halted now, in words; "" while it is not."""
+        return self._actor.stopped
+
+    @property
+    def refused(self) -> int:
+        """How many plans the gate refused since the reset [1]."""
+        return self._gate.refused
 
     def lineage(self) -> dict[str, str]:
         """The model's name and the digest of its weights."""
@@ -57,6 +82,11 @@ class Planned:
         self._limits = Limits(self.spec, self._actor.net.readings)
         self._rng = np.random.default_rng([seed, 2])
         self._last: np.ndarray | None = None
+        limit = self.gate or self.spec.gate
+        self._gate = Gate(limit, tuple(v.name for v in self._actor.net.vectors))
+        if self._twin is not None:
+            self._twin.close()
+        self._twin = Twin(self.spec, seed) if limit else None
 
     @torch.no_grad()
     def __call__(self, readings: Readings) -> np.ndarray:
@@ -69,8 +99,14 @@ class Planned:
         prior = np.stack([ahead.proposal, *again])
         low, high = np.array(signals.low), np.array(signals.high)
         self._last = self.planner.plan(ahead.cost, prior, low, high, self._rng, ahead.limits)
-        actor.last = torch.tensor(self._last[:1], dtype=torch.float32)
-        return np.asarray(self._last[0], np.float32)
+        if self._twin is not None:
+            self._twin.check(readings)
+            imagined = imagine(actor.net, actor.belief, self._last, self._gate.names or ())
+            self._last = self._gate.chosen(self._twin, imagined, ahead.proposal)
+        action = actor.done(readings, np.asarray(self._last[0], np.float32))
+        if self._twin is not None:
+            self._twin.step(action)
+        return action
 
     def _proposal(self, belief: torch.Tensor) -> np.ndarray:
         """What the actor would do over the horizon (horizon, actuator), in imagination."""

@@ -88,9 +88,13 @@ class Bench:
         return {one: found[one] for one in runs}
 
     def _policies(self, one: Run) -> tuple[Policy, ...]:
-        """Who acts; where one item counts, expert and still as well, who tell which one it is."""
+        """Who acts; where one item counts, expert and still as well, who tell which one it is.
+
+        A program is taught on the line without faults.
+        """
         names = (one.policy, "expert", "still") if one.single else (one.policy,)
-        return tuple(acting(name, self.spec, self.model) for name in names)
+        line = under(self.spec, one)  # whoever replays plans in a twin needs the very line
+        return tuple(acting(name, self.spec if name == "program" else line, self.model) for name in names)
 
     def _file(self, one: Run) -> Path:
         learned = {"weights": self.weights, "needed": self.spec.needed} if one.policy in LEARNED else {}

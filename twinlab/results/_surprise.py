@@ -70,5 +70,6 @@ def noticed(found: xr.Dataset | None) -> list[Target]:
     rate = f"{told['rate']:.2f} [{told['rate_low']:.2f}, {told['rate_high']:.2f}] in {told['hours']:.2f} h"
     good = told["rate"] <= _RATE and told["hours"] >= _HOURS - 1e-9
     known = bool(np.isfinite(auroc[0]))
-    area = f"{auroc[0]:.3f} [{auroc[1]:.3f}, {auroc[2]:.3f}]" if known else "–"
+    ends = f" [{auroc[1]:.3f}, {auroc[2]:.3f}]" if np.isfinite(auroc[1]) else ""
+    area = f"{auroc[0]:.3f}{ends}" if known else "–"
     return [Target(areas, area, bool(auroc[0] >= _AUROC) if known else None), Target(alarms, rate, bool(good))]

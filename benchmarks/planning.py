@@ -64,10 +64,8 @@ def products(shapes: Shapes, kept: dict[tuple[int, int, int], tuple[torch.Tensor
 
 
 @torch.no_grad()
-def turn(
-    spec: SceneSpec, policy: Policy, model: WorldModel, shapes: Shapes, ticks: int, seed: int
-) -> list[list[float]]:
-    """Times of whole ticks, of the policy and of its products [s], each (tick,)."""
+def turn(spec: SceneSpec, policy: Policy, shapes: Shapes, ticks: int, seed: int) -> np.ndarray:
+    """Times of whole ticks, of the policy and of its products (3, tick) [s]."""
     kept: dict[tuple[int, int, int], tuple[torch.Tensor, torch.Tensor]] = {}
     rows: list[list[float]] = []
     with Cell(spec) as cell:

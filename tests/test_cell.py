@@ -186,6 +186,25 @@ def test_a_saved_moment_goes_on_as_it_did_as_often_as_it_is_restored(blind_cell,
     blind_cell.forget(saved)
 
 
+def test_a_restored_moment_has_the_forces_of_then_whatever_was_pressed_since(blind_cell):
+    blind_cell.reset(5)
+    arm, world = blind_cell.spec.bodies["arm"], blind_cell.world
+    wrist = f"arm/{arm.wrist}"
+    for _ in range(10):
+        blind_cell.step({})
+    saved, before, torques = blind_cell.save(), world.reaction(wrist), blind_cell.readings["joints_torque"]
+    for _ in range(60):
+        blind_cell.step({"arm.z": -arm.speed})
+    pressed = world.reaction(wrist)
+    readings = blind_cell.restore(saved)
+    assert np.array_equal(world.reaction(wrist), before) and not np.allclose(pressed, before, atol=1.0)
+    assert np.array_equal(readings["joints_torque"], torques)
+    stands = blind_cell.step({})
+    assert not [e for e in blind_cell.events if e.kind in ("violation", "stop")]
+    assert np.abs(stands["tcp"] - readings["tcp"]).max() < 1e-3
+    blind_cell.forget(saved)
+
+
 def test_a_moment_of_before_a_reset_is_gone(blind_cell):
     saved = blind_cell.save()
     blind_cell.reset(1)

@@ -104,7 +104,7 @@ class World(Moved):
         self._visuals = ()
         self.notes: tuple[str, ...] = ()
         self._surfaces = {}
-        self._ties, self._loads = {}, {}
+        self._ties, self._loads, self._before = {}, {}, {}
         self._efforts: dict[tuple[str, ...], dict[str, Any]] = {}
         return again
 
@@ -240,6 +240,7 @@ class World(Moved):
         """One physics step; moving surfaces are pushed on before and put back after every substep."""
         self._check_open()
         self._memo.clear()
+        self._before = {}
         client, surfaces, efforts, held = self.client, self._surfaces.values(), self._efforts.values(), self._ties
         if held:
             self._loads = {link: np.zeros(6) for link in held}
@@ -268,7 +269,8 @@ class World(Moved):
         masses = {name: body.mass for name, body in self._bodies.items() if body.mass is not None}
         surfaces = {name: (one.velocity, one.travel) for name, one in self._surfaces.items()}
         number = pybullet.saveState(physicsClientId=self.client)
-        return Saved(number, self.steps, masses, surfaces, dict(self._ties), dict(self._loads))
+        joints = {name: self._joints(body) for name, body in self._bodies.items() if body.joints}
+        return Saved(number, self.steps, masses, surfaces, dict(self._ties), dict(self._loads), joints)
 
     def restore(self, saved: Saved) -> None:
         """Bring a state back: poses, velocities, contacts, masses, moving surfaces, the clock.
@@ -282,7 +284,7 @@ class World(Moved):
         pybullet.restoreState(stateId=saved.number, physicsClientId=self.client)
         self._driven.clear()
         self._ties = ties.brought_back(self._ties, saved.ties, self.client)
-        self._loads = dict(saved.loads)
+        self._loads, self._before = dict(saved.loads), saved.joints
         for name in self._bodies:
             self._stand(name)
         for number in self._robots:

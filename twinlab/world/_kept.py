@@ -116,6 +116,7 @@ class Saved:
         surfaces: moving surface → velocity (3,) [m/s] and travel [m].
         ties: link → what it holds.
         loads: link → what that gave it in the last step (6,).
+        joints: robot → what PyBullet told of each of its joints; it does not bring back their forces and torques.
     """
 
     number: int
@@ -124,6 +125,7 @@ class Saved:
     surfaces: Mapping[str, tuple[tuple[float, ...], float]]
     ties: Mapping[str, Tie]
     loads: Mapping[str, np.ndarray]
+    joints: Mapping[str, Sequence[Any]]
 
 
 def known(what: str, name: str, there: Collection[str]) -> str:

@@ -53,6 +53,7 @@ class Moved(Seen):
         body = self._body(name)
         for joint, value in positions.items():
             pybullet.resetJointState(body.number, body.joint(joint), value, 0.0, self.client)
+        self._before = {}
         self._follow(body.number)
 
     def drive(

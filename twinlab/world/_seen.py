@@ -1,7 +1,7 @@
 """What can be asked of a world: names in, arrays out. Nothing here changes how it goes on."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -37,6 +37,7 @@ class Seen(ABC):
     _bodies: dict[str, Body]
     _names: dict[int, str]  # PyBullet's number of a body → its name
     _links: tuple[str, ...]
+    _before: Mapping[str, Sequence[Any]]  # robot → its joints when the state was saved that was just restored
     _memo: dict[Any, Any]  # what was asked since anything moved: many ask for the same
     _stood: _Standing | None
     _visuals: tuple[Visual, ...]
@@ -135,7 +136,9 @@ class Seen(ABC):
         """Force [N] and torque [N m] (6,) that a link's joint carries, in the link's own frame."""
         name, _, part = link.partition("/")
         body = self._body(name)
-        load = np.array(pybullet.getJointState(body.number, body.link(part), self.client)[2])
+        index = body.link(part)
+        told = self._before[name][index] if name in self._before else None
+        load = np.array((told or pybullet.getJointState(body.number, index, self.client))[2])
         return load * (self.steps > 0)  # before the first step PyBullet tells that of before the reset
 
     def dynamics(self, link: str) -> tuple[np.ndarray, np.ndarray]:
@@ -280,8 +283,15 @@ class Seen(ABC):
 
     def _told(self, name: str, body: Body) -> tuple[tuple[str, ...], Sequence[Any]]:
         """Names and states of a body's moving joints."""
+        if name in self._before:
+            return body.names, [self._before[name][joint] for joint in body.joints]
         states = self._once(("told", name), lambda: pybullet.getJointStates(body.number, body.joints, self.client))
         return body.names, states
+
+    def _joints(self, body: Body) -> Sequence[Any]:
+        """What PyBullet tells of each joint of a robot, those included that do not move."""
+        every = range(pybullet.getNumJoints(body.number, self.client))
+        return list(pybullet.getJointStates(body.number, every, self.client))
 
     def _points(self, name: str) -> Sequence[Any]:
         """All contact points as PyBullet tells them; none if nothing touches a body."""

@@ -8,7 +8,7 @@ BIN := .venv/bin
 TIMED = @start=$$(date +%s); sh -c '$(1)' || exit $$?; echo "== $(2): $$(( $$(date +%s) - start )) s"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lab check models notebooks fuzz lines lock clean system system-browser
+.PHONY: help demo test lab check models shipped results notebooks fuzz lines lock clean system system-browser
 
 help:  ## what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -29,8 +29,15 @@ check: .venv/ready  ## lint, types, layers and quick tests, before a commit
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 	OMP_NUM_THREADS=1 LP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadscope --ignore tests/browser tests
 
-models: .venv/ready  ## train the model that the notebooks load anew (about 25 minutes on 2 cores)
-	$(BIN)/twinlab quickstart --folder data/runs/models --training 96 --steps 2000 --runs 20 --keep data/models/sorting
+models: .venv/ready  ## record and train one model per line from nothing (at most 20 minutes each on 2 cores)
+	$(BIN)/twinlab models
+
+shipped: .venv/ready  ## train the model that the notebooks load anew (about 30 minutes on 2 cores)
+	$(BIN)/twinlab quickstart --folder data/runs/shipped --training 96 --validation 12 --steps 2000 --runs 20 \
+		--keep data/models/sorting
+
+results: .venv/ready  ## measure what every line and its model must show, into docs/results.md (many hours)
+	$(BIN)/twinlab evaluate --all
 
 notebooks: .venv/ready  ## run the notebooks anew and keep their outputs
 	$(BIN)/jupyter nbconvert --execute --inplace --to notebook --log-level ERROR \

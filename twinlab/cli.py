@@ -1,6 +1,7 @@
 """The `twinlab` command: each verb is a thin call of the package."""
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -120,6 +121,7 @@ def evaluate(
     scene: Scene = "sorting",
     every: Annotated[bool, typer.Option("--all", help="every line instead, each with the model of its name")] = False,
     model: Annotated[str, typer.Option(help="name or folder of the model, instead of the one of the line's name")] = "",
+    models: Annotated[Path, typer.Option(help="where `twinlab models` puts them")] = Path("data/runs/models"),
     nominal: Annotated[int, typer.Option(min=0, help="runs of each policy without what varies")] = 59,
     varied: Annotated[int, typer.Option(min=1, help="runs of each policy with variation")] = 20,
     faulty: Annotated[int, typer.Option(min=0, help="runs of each policy with one fault each")] = 20,
@@ -143,8 +145,10 @@ def evaluate(
     counts = results.Counts(nominal, varied, faulty, oracle)
     asked = tuple(part.strip() for part in parts.split(",")) if parts else results.PARTS
     for name in scene_names() if every else (scene,):
+        own = models / Path(name).stem / "model"
+        given = model or (str(own) if (own / "model.safetensors").is_file() else "")
         job = results.Evaluation(
-            name, model, str(folder), asked, counts, held_out, hours=hours, ticks=ticks, workers=workers
+            name, given, str(folder), asked, counts, held_out, hours=hours, ticks=ticks, workers=workers
         )
         with _bars() as tell:
             for part, told in results.run(job, tell):
@@ -201,6 +205,7 @@ def experiment(
 def quickstart(
     folder: Annotated[Path, typer.Option(help="where all is kept")] = Path("data/runs/quickstart"),
     training: Annotated[int, typer.Option(min=1, help="episodes to train on")] = 42,
+    validation: Annotated[int, typer.Option(min=1, help="episodes that its doubt is calibrated by")] = 4,
     steps: Annotated[int | None, typer.Option(min=1, help="of seeing and of following, instead of the usual")] = None,
     runs: Annotated[int | None, typer.Option(min=1, help="of every policy, instead of the usual")] = None,
     keep: Annotated[Path | None, typer.Option(help="folder to copy the model and its scores to")] = None,
@@ -210,7 +215,7 @@ def quickstart(
     from twinlab.evaluate import table
     from twinlab.train import Fit
 
-    job = main_job.Quickstart(folder=str(folder), training=training, fit=Fit().of(steps))
+    job = main_job.Quickstart(folder=str(folder), training=training, validation=validation, fit=Fit().of(steps))
     if runs is not None:
         job = replace(job, runs=tuple((name, runs) for name, _ in job.runs))
     with _bars() as tell:
@@ -221,6 +226,26 @@ def quickstart(
     console.print(f"report: {main_job.report_of(job, outcome)}", markup=False, soft_wrap=True)
     if keep is not None:
         console.print(f"kept: {main_job.keep(job, outcome, keep)}")
+
+
+@app.command()
+def models(
+    scene: Annotated[list[str] | None, typer.Argument(help="names of lines; all if there are none")] = None,
+    folder: Annotated[Path, typer.Option(help="where each line has a folder of its own")] = Path("data/runs/models"),
+    ticks: Annotated[int, typer.Option(min=1, help="to train on, in episodes of the line's own length")] = 57_600,
+    validation: Annotated[int, typer.Option(min=1, help="episodes that its doubt is calibrated by")] = 12,
+    steps: Annotated[int, typer.Option(min=1, help="of seeing and of following")] = 1000,
+    workers: Workers = 2,
+) -> None:
+    """Record and train one model per line; what is done is not done again."""
+    from twinlab import quickstart as main_job
+
+    for name in scene or scene_names():
+        job, began = main_job.line(name, folder, ticks, steps, workers, validation), time.monotonic()
+        with _bars() as tell:
+            main_job.modelled(job, tell)
+        spent = (time.monotonic() - began) / 60
+        console.print(f"{Path(name).stem}: {Path(job.folder) / 'model'}, {spent:.1f} min", markup=False, soft_wrap=True)
 
 
 @app.command("export")

@@ -43,6 +43,7 @@ def collect(
     store = EpisodeStore(path)
     who = {"policy": policy_name(policy), "teacher": policy_name(teacher or policy)}
     same = {"scene_digest": spec.digest, **who, "noise": float(noise), "ticks": ticks, "lineage": None}
+    same |= {"branched_at": None}  # a branch of another episode is none that begins at a reset
     same |= lineage(policy, teacher)  # another model behind the same policy is another policy
     there = {found.get("seed") for found in store.attrs() if all(found.get(k) == v for k, v in same.items())}
     wanted = [seed for seed in dict.fromkeys(seeds) if seed not in there]

@@ -47,7 +47,7 @@ class Quickstart:
     folder: str = "data/runs/quickstart"
     ticks: int = 600
     training: int = 42
-    validation: int = 2
+    validation: int = 4
     held_out: int = 6
     noises: tuple[float, ...] = (0.0, 0.05, 0.1, 0.15)
     runs: tuple[tuple[str, int], ...] = (("still", 20), ("program", 20), ("expert", 20), ("cloned", 10), ("planned", 4))
@@ -161,10 +161,33 @@ def recorded(job: Quickstart, spec: SceneSpec, tell: Tell) -> EpisodeStore:
 def chosen(job: Quickstart, spec: SceneSpec, store: EpisodeStore, part: str) -> list[int]:
     """Indices of the job's episodes for training, validation or held_out, by seed; a store may hold others too."""
     kinds, seeds = _kinds(job), _seeds(job)[part]
-    of_line = store.select(seeds=seeds, scene_digest=spec.digest, ticks=job.ticks)
+    of_line = store.select(seeds=seeds, scene_digest=spec.digest, ticks=job.ticks, branched_at=None)
     found = store.attrs()
     fit_in = (i for i in of_line if (found[i]["policy"], found[i]["noise"]) == kinds[found[i]["seed"]])
     return sorted(fit_in, key=lambda i: int(found[i]["seed"]))
+
+
+def line(scene: str, folder: str | Path, ticks: int, steps: int, workers: int, validation: int = 12) -> Quickstart:
+    """How much a line's model is recorded and trained; nothing is scored.
+
+    Args:
+        scene: the line.
+        folder: of all models; each line has one of its name there.
+        ticks: to train on, in episodes of the line's own length [1].
+        validation: episodes [1].
+        steps: of seeing and of following [1].
+        workers: processes that simulate at once [1].
+    """
+    spec = read_scene(scene)
+    return Quickstart(
+        scene=scene, folder=str(Path(folder) / spec.name), ticks=spec.ticks, training=max(1, round(ticks / spec.ticks)),
+        validation=validation, held_out=0, runs=(), workers=workers, fit=Fit().of(steps),
+    )  # fmt: skip
+
+
+def modelled(job: Quickstart, tell: Tell) -> WorldModel:
+    """The job's model, recorded for and trained as far as that is not done."""
+    return trained(job, recorded(job, read_scene(job.scene), tell), tell)
 
 
 def trained(job: Quickstart, store: EpisodeStore, tell: Tell) -> WorldModel:

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import toy
+
+from twinlab.store import EpisodeStore
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 SIZES = ("64", "128", "320x240", "640x480")
@@ -53,3 +56,23 @@ def test_cameras_prints_every_ratio_with_its_interval_and_count():
         assert 0 < told["low"] <= told["value"] <= told["high"]
         assert told["n"] == 2
         assert told["unit"] == ("ms" if told["name"].endswith("_ms") else "1")
+
+
+def test_planning_prints_its_rate_in_closed_loop_and_what_it_costs_over_its_products():
+    lines = printed("planning.py", "--turns", "1", "--ticks", "4")
+    assert set(lines) == {"rate_hz", "policy_hz", "over_products"}
+    assert 0 < lines["rate_hz"]["value"] < lines["policy_hz"]["value"] and lines["over_products"]["value"] > 1
+
+
+def test_objectives_prints_what_each_foresees_and_perceives(tmp_path):
+    store = EpisodeStore(tmp_path / "store")
+    for episode in (*toy.episodes(2), toy.episode(50_000)):
+        store.append(episode)
+    lines = printed(
+        "objectives.py", str(store.path), "--seeds", "1", "--seeing", "2", "--following", "2", "--cloning", "2"
+    )
+    names = {"truth", "latent", "reconstruction", "both"}
+    assert set(lines) == {
+        f"{what}_{name}" for what in ("foreseen", "action", "place_goal", "place_target") for name in names
+    }
+    assert all(told["value"] > 0 and told["n"] == 1 for told in lines.values())

@@ -16,7 +16,7 @@ from conftest import blind_tables
 from twinlab import quickstart
 from twinlab.kpi import UNITS
 from twinlab.model import WorldModel
-from twinlab.quickstart import Outcome, Quickstart
+from twinlab.quickstart import Outcome, Quickstart, line
 from twinlab.scene import FOLDERS, read_scene
 from twinlab.store import EpisodeStore
 
@@ -176,3 +176,11 @@ def test_a_model_that_was_trained_anew_is_the_one_that_acts(job, tmp_path):
     job = replace(job, folder=str(tmp_path / "job"), runs=(("still", 1),))
     one, other = (ran(replace(job, fit=replace(job.fit, seed=s)))[0] for s in (0, 1))
     assert (one.shown["action"] != other.shown["action"]).any()
+
+
+def test_a_lines_job_is_as_long_as_its_ticks_say_in_episodes_of_its_own_length(tmp_path):
+    job = line("machine_tending", tmp_path, ticks=57_600, steps=7, workers=1)
+    assert (job.ticks, job.training, job.validation, job.held_out, job.runs) == (1200, 48, 12, 0, ())
+    assert job.folder == str(tmp_path / "machine_tending")
+    assert (job.fit.seeing.steps, job.fit.following.steps) == (7, 7)
+    assert line("sorting", tmp_path, ticks=10, steps=1, workers=1).training == 1

@@ -1,6 +1,6 @@
-"""Figures of matplotlib: an episode, what a camera sees, foreseen against real frames, scores with intervals."""
+"""Figures of matplotlib: episodes, cameras, what was foreseen against what came, surprise, replayed plans, scores."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -8,12 +8,14 @@ import torch
 import xarray as xr
 from matplotlib.figure import Figure
 
-from twinlab.batches import Windows, hold
+from twinlab.batches import Signal, Windows, hold
 from twinlab.cell import Cell
 from twinlab.effects import UNITS
-from twinlab.errors import ModelError
+from twinlab.errors import ModelError, did_you_mean
 from twinlab.intervals import interval
 from twinlab.model import WorldModel
+from twinlab.model.surprise import Surprise
+from twinlab.plans import Plan
 
 _COLOURS = {"picked": "tab:blue", "placed": "tab:green", "missed": "tab:red", "dropped": "tab:orange", "stop": "black"}
 
@@ -102,7 +104,9 @@ def costs(found: xr.Dataset) -> Figure:
 
 
 @torch.no_grad()
-def foresight(model: WorldModel, recorded: xr.Dataset, at: int, ahead: Sequence[int] = (2, 5, 10)) -> Figure:
+def foresight(
+    model: WorldModel, recorded: xr.Dataset, at: int, ahead: Sequence[int] = (2, 5, 10), without: Sequence[str] = ()
+) -> Figure:
     """Foreseen against real pictures: the model sees up to tick `at`, then only what is done.
 
     Args:
@@ -110,20 +114,13 @@ def foresight(model: WorldModel, recorded: xr.Dataset, at: int, ahead: Sequence[
         recorded: an episode.
         at: last tick that the model sees; it sees all ticks before.
         ahead: ticks ahead.
+        without: sensors, or cameras with all their sensors, that are switched off from the start.
 
     Raises:
-        ModelError: the episode does not reach from `at` to the last tick ahead.
+        ModelError: the episode does not reach from `at` to the last tick ahead, or there is no such sensor.
     """
-    last = recorded.sizes["time"] - 1 - max(ahead)
-    if not 0 <= at <= last:
-        raise ModelError(
-            f"foresight: at came as {at}; in this episode, with {max(ahead)} ticks ahead, wanted 0 to {last}"
-        )
     pictures = [s for s in model.signals.of("reading", "image", "depth")]
-    window = Windows(hold([recorded], model.signals)[0], model.signals, at + 1, max(ahead)).take([0])
-    seen = {name: value[:, : at + 1] for name, value in window.readings.items()}
-    belief = model.observe(seen, window.action[:, : at + 1])[:, -1]
-    beliefs = model.rollout(belief, window.action[:, at : at + max(ahead)])[0]
+    beliefs = _followed(model, recorded, at, max(ahead), without)[at + 1 :]
     tall = [s.shape[0] / s.shape[1] for s in pictures]
     figure, axes = plt.subplots(
         len(pictures),
@@ -141,6 +138,166 @@ def foresight(model: WorldModel, recorded: xr.Dataset, at: int, ahead: Sequence[
                 axis.set_title(f"{signal.name}\n{what}, {step * model.signals.tick:.2g} s", fontsize=6)
                 axis.set_axis_off()
     figure.tight_layout()
+    plt.close(figure)
+    return figure
+
+
+@torch.no_grad()
+def foreseen(
+    model: WorldModel,
+    recorded: xr.Dataset,
+    at: int,
+    names: Sequence[str],
+    ahead: int = 20,
+    without: Sequence[str] = (),
+    level: float = 0.9,
+) -> Figure:
+    """Foreseen against real numbers, with calibrated intervals: the model sees up to tick `at`, then what is done.
+
+    Before that moment, the lines tell what the model believed then. Of truth that means nothing while something else is
+    not there (`given`), neither what was so nor what the model believes is drawn meanwhile.
+
+    Args:
+        model: the model, calibrated.
+        recorded: an episode, with truth.
+        at: last tick that the model sees; it sees all ticks before.
+        names: what is drawn, one panel each: a reading or a truth, with the label of one of its numbers where it has
+            several, such as "tcp z"; of a label the probability of one class.
+        ahead: ticks ahead; as many before are drawn.
+        without: sensors, or cameras with all their sensors, that are switched off from the start.
+        level: the share of what is so that an interval holds.
+
+    Raises:
+        ModelError: the episode does not reach from `at` to the last tick ahead, a name is unknown or of a picture, or
+            the model is not calibrated.
+    """
+    chosen = [_number(model, name) for name in names]
+    first, tick = max(0, at - ahead), model.signals.tick
+    beliefs = _followed(model, recorded, at, ahead, without)[first:]
+    steps = np.arange(first, at + ahead + 1) - at
+    ends = [model.intervals(b[None], level, max(k, 0) * tick) for k, b in zip(steps.tolist(), beliefs, strict=True)]
+    readings = tuple({s.name for s, _ in chosen if s.role == "reading"})
+    told = model.heads(beliefs) | (model.decode(beliefs, readings) if readings else {})
+    figure, axes = plt.subplots(
+        -(-len(chosen) // 2), 2, figsize=(9, 0.5 + 1.7 * -(-len(chosen) // 2)), squeeze=False, layout="constrained",
+        sharex=True,
+    )  # fmt: skip
+    for axis, name, (signal, i) in zip(axes.flat, names, chosen, strict=False):
+        came = recorded[signal.name].values[steps + at]
+        real = (came == i if signal.kind == "label" else came.reshape(len(steps), -1)[:, i]).astype(float)
+        mean = told[signal.name].reshape(len(steps), -1)[:, i].numpy().astype(float)
+        if signal.given:
+            real[~recorded[signal.given].values[steps + at].astype(bool)] = np.nan
+            mean[told[signal.given].reshape(len(steps), -1)[:, 0].numpy() < 0.5] = np.nan
+        axis.axvline(0, color="0.6", lw=0.8)
+        axis.plot(steps * tick, real, color="black", lw=1.2, label="what came")
+        axis.plot(steps * tick, mean, color="tab:blue", lw=1.2, ls="--", label="believed, then foreseen")
+        if signal.name in ends[0]:
+            low, high = (np.array([e[signal.name][j].reshape(-1)[i].item() for e in ends]) for j in (0, 1))
+            band = {"color": "tab:blue", "alpha": 0.25, "lw": 0, "label": f"{level:.0%} interval"}
+            axis.fill_between(steps * tick, np.where(np.isnan(mean), np.nan, low), high, **band)
+        if signal.kind != "vector":
+            axis.set_ylim(-0.06, 1.06)
+        unit = dict(enumerate(signal.units)).get(i, "1")
+        axis.set_ylabel(f"{name.replace(' ', chr(10), 1)} [{unit}]", fontsize=8)
+        axis.tick_params(labelsize=7)
+    for axis in axes.flat[len(chosen) :]:
+        axis.set_axis_off()
+    for axis in axes[-1]:
+        axis.set_xlabel("time from the last tick that was seen [s]", fontsize=8)
+    shown = {text: line for a in axes.flat for line, text in zip(*a.get_legend_handles_labels(), strict=True)}
+    figure.legend(shown.values(), shown.keys(), loc="outside upper center", ncols=3, fontsize=8, frameon=False)
+    plt.close(figure)
+    return figure
+
+
+def surprise(runs: Mapping[str, Sequence[Surprise]], tick: float, onset: float | None = None) -> Figure:
+    """Each reading's score of surprise over time, one panel a run; 1 is an alarm, and the title says what it names.
+
+    Args:
+        runs: title → what `surprise.Watch` told of each tick of a run.
+        tick: length of a tick [s].
+        onset: when a fault began [s].
+    """
+    readings = list(next(iter(runs.values()))[0].scores)
+    figure, axes = plt.subplots(
+        1, len(runs), figsize=(9.5, 0.9 + 0.2 * len(readings)), squeeze=False, sharey=True, layout="constrained"
+    )
+    for axis, (title, told) in zip(axes[0], runs.items(), strict=True):
+        scores = np.array([[one.scores[name] for name in readings] for one in told]).T
+        edges = (-0.5 * tick, (len(told) - 0.5) * tick, len(readings) - 0.5, -0.5)
+        drawn = axis.imshow(scores, vmin=0, vmax=2, cmap="RdBu_r", aspect="auto", extent=edges, interpolation="nearest")
+        said = "no alarm"
+        alarms = [i for i, one in enumerate(told) if one.alarm]
+        if alarms:
+            alarm, when = told[alarms[0]], alarms[0] * tick
+            said = f"alarm at {when:.2f} s: {alarm.named} ({alarm.why})"
+            axis.plot(when, readings.index(alarm.named), "o", ms=7, mfc="none", mec="black", mew=1.5)
+        if onset is not None:
+            axis.axvline(onset, color="black", lw=1, ls=":")
+        axis.set_title(f"{title}\n{said}", fontsize=8)
+        axis.set_yticks(range(len(readings)), readings, fontsize=7)
+        axis.tick_params(axis="x", labelsize=7)
+        axis.set_xlabel("time [s]" + ("; dotted: the fault begins" if onset is not None else ""), fontsize=8)
+    bar = figure.colorbar(drawn, ax=axes[0], extend="max", ticks=(0, 1, 2), pad=0.01)
+    bar.set_label("score [1]; 1 is an alarm", fontsize=8)
+    plt.close(figure)
+    return figure
+
+
+def replayed(gap: xr.Dataset, plan: Plan, names: Sequence[str], limit: float | None = None) -> Figure:
+    """What a plan imagined (dashed) and what came (solid), one panel a name; then how far off each name is.
+
+    Args:
+        gap: what `plans.check_plan` gave.
+        plan: of that plan.
+        names: vectors and pulses that were compared.
+        limit: the largest gap at which the plan is trusted [training standard deviations].
+
+    Raises:
+        ModelError: a name was not compared, or is no vector or pulse.
+    """
+    there = [str(k).removesuffix("_off") for k in gap.data_vars if str(k).endswith("_off")]
+    for name in names:
+        if name not in there or plan.signals[name].kind not in ("vector", "pulse"):
+            raise ModelError(
+                f"replayed: {name!r} was not compared or is no vector; there are {there}.{did_you_mean(name, there)}"
+            )
+    figure, axes = plt.subplots(
+        -(-(len(names) + 1) // 2), 2, figsize=(9, 2.1 * -(-(len(names) + 1) // 2)), squeeze=False, sharex=True,
+        layout="constrained",
+    )  # fmt: skip
+    time = gap["time"].values
+    for axis, name in zip(axes.flat, names, strict=False):
+        signal = plan.signals[name]
+        imagined, came = (gap[f"{name}_{end}"].values.reshape(len(time), -1) for end in ("imagined", "came"))
+        lines = axis.plot(time, came, lw=1.2)
+        for line, values in zip(lines, imagined.T, strict=True):
+            axis.plot(time, values, lw=1.2, ls="--", color=line.get_color())
+        axis.set_ylabel(f"{name} [{_unit(gap[f'{name}_came'].attrs['units'])}]", fontsize=8)
+        if signal.labels:
+            axis.legend(lines, signal.labels, fontsize=6, ncols=4, handlelength=1)
+    last = axes.flat[len(names)]
+    worst = sorted(there, key=lambda name: -np.nanmax(gap[f"{name}_off"].values, initial=0.0))
+    for name in worst:
+        near = name in worst[:5]
+        last.plot(
+            time,
+            gap[f"{name}_off"],
+            lw=1.2 if near else 0.7,
+            label=name if near else None,
+            color=None if near else "0.8",
+        )
+    if limit is not None:
+        last.axhline(limit, color="black", lw=1, ls=":")
+    last.set_ylabel("off [training std]" + (", dotted: limit" if limit is not None else ""), fontsize=8)
+    last.legend(fontsize=6, ncols=2, handlelength=1)
+    for axis in axes.flat[len(names) + 1 :]:
+        axis.set_axis_off()
+    for axis in axes.flat:
+        axis.tick_params(labelsize=7)
+    for axis in axes[-1]:
+        axis.set_xlabel("time ahead [s]; dashed: imagined, solid: came", fontsize=8)
     plt.close(figure)
     return figure
 
@@ -168,3 +325,43 @@ def _shown(value: np.ndarray, kind: str) -> np.ndarray:
 def _unit(text: str) -> str:
     """The units of a vector's numbers, each once."""
     return ", ".join(dict.fromkeys(text.split()))
+
+
+def _followed(
+    model: WorldModel, recorded: xr.Dataset, at: int, ahead: int, without: Sequence[str] = ()
+) -> torch.Tensor:
+    """Beliefs (at + 1 + ahead, size): after each tick up to `at` as all is read, then as what is done lets foresee."""
+    last = recorded.sizes["time"] - 1 - ahead
+    if not 0 <= at <= last:
+        raise ModelError(f"foresight: at came as {at}; in this episode, with {ahead} ticks ahead, wanted 0 to {last}")
+    off = {name for sensor in without for name in _readings_of(model, sensor)}
+    window = Windows(hold([recorded], model.signals)[0], model.signals, at + 1, ahead).take([0])
+    seen = {name: value[:, : at + 1] for name, value in window.readings.items() if name not in off}
+    past = model.observe(seen, window.action[:, : at + 1])
+    return torch.cat([past, model.rollout(past[:, -1], window.action[:, at : at + ahead])], dim=1)[0]
+
+
+def _readings_of(model: WorldModel, sensor: str) -> list[str]:
+    """The readings of a sensor, or of all sensors of a camera."""
+    found = [name for name in model.readings if name == sensor or name.startswith(f"{sensor}_")]
+    if not found:
+        known = list(model.readings)
+        raise ModelError(f"no reading of {sensor!r}; the model reads {known}.{did_you_mean(sensor, known)}")
+    return found
+
+
+def _number(model: WorldModel, text: str) -> tuple[Signal, int]:
+    """What "tcp z" means: the signal, and which of its numbers or classes."""
+    name, _, label = text.partition(" ")
+    signal = model.signals[name]
+    if signal.kind not in ("vector", "pulse", "label"):
+        raise ModelError(f"{name!r} is of kind {signal.kind!r}; plots.foresight shows pictures")
+    if signal.size == 1 and signal.kind != "label" and not label:
+        return signal, 0
+    if label not in signal.labels:
+        raise ModelError(f"{text!r}: wanted the name and one of {list(signal.labels)}, such as {_such(signal)!r}")
+    return signal, signal.labels.index(label)
+
+
+def _such(signal: Signal) -> str:
+    return f"{signal.name} {signal.labels[0]}" if signal.labels else signal.name

@@ -33,7 +33,8 @@ def localise(
     Returns:
         By `without`: for truth vectors with numbers in metres (dim `place`) the distance between believed and true:
         `median`, `mean` and `p90` [m], and `within`, the share of their numbers in the believed 90 % interval; for
-        pulses and labels (dim `what`) `accuracy`, and `usual`, that of always saying the most frequent value.
+        pulses and labels (dim `what`) `accuracy`, and `usual`, that of always saying the most frequent value. NaN of a
+        truth that never was.
     """
     gone, told = checked(model, without), []
     for batch in batches(model, episodes, context, 0, stride):
@@ -45,8 +46,8 @@ def localise(
         return np.concatenate([row[i][name] for row in told])
 
     far = [[column(i, name) for name in where] for i in range(len(gone))]
-    inside = [[column(i, f"{name} within").mean() for name in where] for i in range(len(gone))]
-    right = [[column(i, f"{name} right").mean() for name in what] for i in range(len(gone))]
+    inside = [[_of(np.mean, column(i, f"{name} within")) for name in where] for i in range(len(gone))]
+    right = [[_of(np.mean, column(i, f"{name} right")) for name in what] for i in range(len(gone))]
     usual = [_usual(column(0, f"{name} true")) for name in what]
     dims, metres = ("without", "place"), {"units": "m"}
     share = {"units": "1"}
@@ -56,7 +57,7 @@ def localise(
         "p90": lambda x: np.quantile(x, 0.9),
     }
     distances: dict[str, Any] = {
-        k: (dims, [[float(f(d)) for d in row] for row in far], metres) for k, f in quantiles.items()
+        k: (dims, [[_of(f, d) for d in row] for row in far], metres) for k, f in quantiles.items()
     }
     return xr.Dataset(
         distances
@@ -99,7 +100,14 @@ def _told(model: WorldModel, batch: Batch, context: int, gone: str) -> dict[str,
     return out
 
 
+def _of(measure: Callable[[np.ndarray], Any], values: np.ndarray) -> float:
+    """A measure of values, NaN of none: what a truth is given by may never have been there."""
+    return float(measure(values)) if values.size else float("nan")
+
+
 def _usual(true: np.ndarray) -> float:
-    """How often the most frequent value is true, mean over numbers."""
+    """How often the most frequent value is true, mean over numbers; 1 where there is none."""
+    if not true.size:
+        return 1.0
     columns = true.reshape(len(true), -1).astype(int).T
-    return float(np.mean([np.bincount(c).max() / len(c) for c in columns])) if true.size else 1.0
+    return float(np.mean([np.bincount(c).max() / len(c) for c in columns]))

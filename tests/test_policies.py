@@ -105,6 +105,13 @@ def test_a_plan_that_its_replay_contradicts_gives_way_to_the_actors(blind_cell, 
     assert free.refused == 0
 
 
+def test_planned_gives_a_planner_that_follows_the_slope_of_its_cost_one(blind_cell, blind_spec, model):
+    gradient = rooms.build("planners", "gradient")
+    planned = rooms.build("policies", "planned", spec=blind_spec, model=model, planner=gradient)
+    episode = record(blind_cell, planned, 4, 3)
+    assert np.isfinite(episode["action"]).all() and episode["action"].any()
+
+
 @pytest.mark.parametrize("name", LEARNED)
 def test_a_learned_policy_stops_and_says_why_where_a_needed_sensor_is_gone(name, blind_spec, model):
     policy = rooms.build("policies", name, spec=blind_spec, model=model)

@@ -98,7 +98,7 @@ class Planned:
         again = [] if self._last is None else [np.concatenate([self._last[1:], self._last[-1:]])]
         prior = np.stack([ahead.proposal, *again])
         low, high = np.array(signals.low), np.array(signals.high)
-        self._last = self.planner.plan(ahead.cost, prior, low, high, self._rng, ahead.limits)
+        self._last = self.planner.plan(ahead.cost, prior, low, high, self._rng, ahead.limits, ahead.slope)
         if self._twin is not None:
             self._twin.check(readings)
             imagined = imagine(actor.net, actor.belief, self._last, self._gate.names or ())
@@ -125,24 +125,21 @@ class _Ahead:
     ) -> None:
         self.proposal = proposal
         self._policy, self._net, self._belief, self._limits = policy, net, belief, limits
+        self._wanted = torch.tensor(proposal, dtype=torch.float32)
         self._rolled: tuple[np.ndarray, torch.Tensor] | None = None
 
     def cost(self, actions: np.ndarray) -> np.ndarray:
         """What sequences (sample, horizon, actuator) cost (sample,)."""
-        net, policy = self._net, self._policy
-        plan, proposal = (torch.tensor(x, dtype=torch.float32) for x in (actions, self.proposal))
-        departed = (net.scaled(plan) - net.scaled(proposal)).square().mean(dim=-1).sum(dim=-1)
-        belief, beliefs = self._belief.expand(len(plan), -1), []
-        cost = policy.trust * departed
-        for action in plan.unbind(dim=1):
-            belief, doubt = net.forecast(belief, action)
-            beliefs.append(belief)
-            cost += policy.caution * doubt
-        every = torch.stack(beliefs, dim=1)
+        cost, every = self._priced(torch.tensor(actions, dtype=torch.float32))
         self._rolled = (actions, every)
-        worth = net.reward(every.flatten(0, 1)).unflatten(0, every.shape[:2])
-        fades = policy.gamma ** torch.arange(policy.horizon)
-        return (cost - worth @ fades - policy.gamma**policy.horizon * net.value(belief)).numpy()
+        return cost.numpy()
+
+    def slope(self, actions: np.ndarray) -> np.ndarray:
+        """The gradient of that cost, of the actions' shape, for planners that follow it."""
+        plan = torch.tensor(actions, dtype=torch.float32, requires_grad=True)
+        with torch.enable_grad():
+            (found,) = torch.autograd.grad(self._priced(plan)[0].sum(), plan)
+        return found.numpy()
 
     def limits(self, actions: np.ndarray) -> np.ndarray:
         """How far sequences lie beyond each hard limit (sample, limit)."""
@@ -154,3 +151,18 @@ class _Ahead:
             return np.zeros((len(actions), 0))
         told = self._net.decode(every.flatten(0, 1), self._limits.readings)
         return self._limits({name: value.unflatten(0, every.shape[:2]) for name, value in told.items()}).numpy()
+
+    def _priced(self, plan: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Costs (sample,), and foreseen beliefs (sample, horizon, size)."""
+        net, policy = self._net, self._policy
+        departed = (net.scaled(plan) - net.scaled(self._wanted)).square().mean(dim=-1).sum(dim=-1)
+        belief, beliefs, doubts = self._belief.expand(len(plan), -1), [], []
+        for action in plan.unbind(dim=1):
+            belief, doubt = net.forecast(belief, action)
+            beliefs.append(belief)
+            doubts.append(doubt)
+        every = torch.stack(beliefs, dim=1)
+        worth = net.reward(every.flatten(0, 1)).unflatten(0, every.shape[:2])
+        fades = policy.gamma ** torch.arange(policy.horizon)
+        cost = policy.trust * departed + policy.caution * torch.stack(doubts).sum(dim=0)
+        return cost - worth @ fades - policy.gamma**policy.horizon * net.value(belief), every

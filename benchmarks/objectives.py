@@ -9,7 +9,8 @@ what they tell; the objectives differ in what else shapes the belief:
 - "reconstruction": also pictures decoded from the recurrent belief (World Models, Ha and Schmidhuber 2018);
 - "both": latent and reconstruction.
 
-    python benchmarks/objectives.py STORE [--seeds N] [--seeing N] [--following N] [--cloning N] [--episodes N]
+    python benchmarks/objectives.py STORE [--seeds N] [--seeing N] [--following N] [--cloning N]
+        [--episodes N] [--validation N]
 
 STORE is a folder that `twinlab quickstart` or `twinlab record` filled; training episodes are those with seeds below
 50,000, figures those of its validation episodes. Prints `foreseen_…` (error of vector readings 0.5 s ahead over the
@@ -76,11 +77,12 @@ def main() -> None:
     parser.add_argument("--following", type=int, default=Fit().following.steps)
     parser.add_argument("--cloning", type=int, default=Fit().cloning.steps)
     parser.add_argument("--episodes", type=int, default=42, help="of training, at most")
+    parser.add_argument("--validation", type=int, default=12, help="episodes of validation, at most")
     asked = parser.parse_args()
     store, plain = EpisodeStore(asked.store), Fit()
     seeds = [int(told["seed"]) for told in store.attrs()]
     training = Some(store, [i for i, seed in enumerate(seeds) if seed < 50_000][: asked.episodes])
-    validation = Some(store, [i for i, seed in enumerate(seeds) if 50_000 <= seed < 60_000])
+    validation = Some(store, [i for i, seed in enumerate(seeds) if 50_000 <= seed < 60_000][: asked.validation])
     stages = {
         name: replace(getattr(plain, name), steps=getattr(asked, name)) for name in ("seeing", "following", "cloning")
     }

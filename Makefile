@@ -19,7 +19,7 @@ demo: .venv/ready  ## simulate, record, train, score, report: the main job witho
 test: .venv/ready system-browser  ## every test: lint, unit and contract, notebooks, browser
 	$(call TIMED,$(BIN)/ruff check . && $(BIN)/ruff format --check .,lint)
 	$(call TIMED,OMP_NUM_THREADS=1 LP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadscope --ignore tests/browser tests,unit and contract tests)
-	$(call TIMED,$(BIN)/python -m pytest -q -p no:cacheprovider --nbval --nbval-sanitize-with tests/sanitize.cfg --nbval-cell-timeout 120 notebooks,notebooks)
+	$(call TIMED,OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -p no:cacheprovider --nbval --nbval-sanitize-with tests/sanitize.cfg --nbval-cell-timeout 120 notebooks,notebooks)
 	$(call TIMED,$(BIN)/python -m pytest -q tests/browser,browser tests)
 
 lab: .venv/ready  ## JupyterLab on the quickstart notebook, on this machine only
@@ -40,7 +40,7 @@ results: .venv/ready  ## measure what every line and its model must show, into d
 	$(BIN)/twinlab evaluate --all
 
 notebooks: .venv/ready  ## run the notebooks anew and keep their outputs
-	$(BIN)/jupyter nbconvert --execute --inplace --to notebook --log-level ERROR \
+	OMP_NUM_THREADS=1 $(BIN)/jupyter nbconvert --execute --inplace --to notebook --log-level ERROR \
 		--ExecutePreprocessor.store_widget_state=False notebooks/*.ipynb
 
 fuzz: .venv/ready  ## 2,000 mutated scene files (about 3 minutes)

@@ -1,6 +1,7 @@
 """Figures: each draws, and says what is on its axes and in which unit."""
 
 import io
+from functools import cache
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -12,9 +13,13 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from twinlab import plots
+from twinlab.batches import fitted, hold
 from twinlab.cell import Cell
 from twinlab.errors import ModelError
 from twinlab.kpi import UNITS
+from twinlab.model import WorldModel, calibration
+from twinlab.model.surprise import Surprise
+from twinlab.plans import check_plan, imagine
 from twinlab.score import summary
 from twinlab.train import fit
 
@@ -78,6 +83,100 @@ def test_foresight_shows_real_beside_foreseen_at_each_time_ahead():
     assert drawn(figure).std() > 10
     with pytest.raises(ModelError, match="at came as 25; in this episode, with 5 ticks ahead, wanted 0 to 24"):
         plots.foresight(model, episode, at=25, ahead=(2, 5))
+
+
+@cache
+def calibrated() -> tuple[WorldModel, xr.Dataset]:
+    """A model that has learnt nothing, with intervals, and an episode."""
+    episodes = toy.episodes(3, ticks=40)
+    model = fit(episodes[:1], toy.SMALL)
+    model.calibration = calibration.fitted(model, hold(episodes, model.signals)[0], ahead=(0.0, 0.25))
+    return model, episodes[0]
+
+
+def lines_of(axes) -> dict[str, np.ndarray]:
+    return {line.get_label(): np.asarray(line.get_ydata(), float) for line in axes.get_lines()}
+
+
+def test_foreseen_numbers_stand_beside_what_came_with_intervals_and_units():
+    model, episode = calibrated()
+    names = ("tool y", "beam", "target x", "target_colour green")
+    figure = plots.foreseen(model, episode, 20, names, ahead=5)
+    labels = ["tool\ny [m]", "beam [1]", "target\nx [m]", "target_colour\ngreen [1]"]
+    assert [axes.get_ylabel() for axes in figure.axes] == labels
+    tool, beam, target, colour = map(lines_of, figure.axes)
+    assert tool["what came"] == pytest.approx(episode["tool"].values[15:26, 1])
+    assert beam["what came"].tolist() == episode["beam"].values[15:26].tolist()
+    assert target["what came"] == pytest.approx(episode["target"].values[15:26, 0])
+    assert colour["what came"].tolist() == (episode["target_colour"].values[15:26] == 1).tolist()
+    assert [len(axes.collections) for axes in figure.axes] == [1, 0, 1, 0]  # intervals of vectors alone
+    believed = tool["believed, then foreseen"]
+    assert believed[:6] == pytest.approx(tool["what came"][:6], abs=1e-5)  # what was read is believed
+    assert figure.axes[2].get_xlabel() == "time from the last tick that was seen [s]"
+    assert drawn(figure).std() > 10
+
+
+def test_what_is_not_there_is_not_drawn():
+    model, episode = calibrated()
+    gone = episode.assign(target_present=episode["target_present"] & False)
+    (target,) = (lines_of(axes) for axes in plots.foreseen(model, gone, 20, ("target x",), ahead=5).axes[:1])
+    assert np.isnan(target["what came"]).all()
+
+
+def test_a_sensor_that_is_switched_off_changes_what_is_believed():
+    model, episode = calibrated()
+    every, less = (
+        lines_of(plots.foreseen(model, episode, 20, ("tool x",), ahead=5, without=off).axes[0])
+        for off in ((), ("tool",))
+    )
+    assert (every["what came"] == less["what came"]).all()
+    assert not np.allclose(every["believed, then foreseen"], less["believed, then foreseen"])
+    real, blind = (plots.foresight(model, episode, 20, (2,), off) for off in ((), ("top",)))
+    assert not np.array_equal(shown(real.axes[1]), shown(blind.axes[1]))
+
+
+@pytest.mark.parametrize(
+    ("name", "off", "said"),
+    [
+        ("top_rgb", (), "'top_rgb' is of kind 'image'; plots.foresight shows pictures"),
+        ("tool", (), "'tool': wanted the name and one of .*, such as 'tool x'"),
+        ("tol x", (), "Did you mean 'tool'"),
+        ("tool x", ("bem",), "no reading of 'bem'; .*Did you mean 'beam'"),
+    ],
+)
+def test_a_number_or_a_sensor_that_is_not_there_is_an_error(name, off, said):
+    model, episode = calibrated()
+    with pytest.raises(ModelError, match=said):
+        plots.foreseen(model, episode, 20, (name,), ahead=5, without=off)
+
+
+def test_surprise_shows_each_readings_score_and_names_the_first_alarm():
+    quiet = [Surprise({"tool": 0.2, "beam": 0.0}, {})] * 3
+    loud = [*quiet, Surprise({"tool": 1.5, "beam": 0.5}, {}, True, "tool", "foreseen")]
+    figure = plots.surprise({"free": quiet, "frozen": loud}, tick=0.05, onset=0.1)
+    free, frozen = figure.axes[:2]
+    assert (free.get_title(), frozen.get_title()) == ("free\nno alarm", "frozen\nalarm at 0.15 s:\ntool (foreseen)")
+    assert [t.get_text() for t in free.get_yticklabels()] == ["tool", "beam"]
+    assert shown(frozen).tolist() == [[0.2, 0.2, 0.2, 1.5], [0, 0, 0, 0.5]]
+    assert frozen.get_xlabel() == "time [s]; dotted: the fault begins"
+    assert drawn(figure).std() > 10
+
+
+def test_a_replayed_plan_shows_what_was_imagined_what_came_and_how_far_off(small_episode, blind_cell):
+    tracks, signals = hold([small_episode])
+    model = WorldModel(fitted(signals, tracks), toy.SMALL.size).eval()
+    blind_cell.reset(0)
+    plan = imagine(model, model.initial(), np.tile([0.1, 0, -0.1, 0, 0, 0], (5, 1)))
+    gap = check_plan(blind_cell, plan, ("tcp", "width", "break_beam"))
+    figure = plots.replayed(gap, plan, ("tcp z", "width", "break_beam"), limit=2.0)
+    assert [axes.get_ylabel() for axes in figure.axes[:3]] == ["tcp\nz [m]", "width [m]", "break_beam [1]"]
+    tcp, off = lines_of(figure.axes[0]), lines_of(figure.axes[3])
+    assert tcp["what came"] == pytest.approx(gap["tcp_came"].values[:, 2])
+    assert tcp["imagined"] == pytest.approx(plan.readings["tcp"][:, 2])
+    assert set(off) == {"tcp", "width", "break_beam", "limit"} and off["limit"].tolist() == [2, 2]
+    assert drawn(figure).std() > 10
+    with pytest.raises(ModelError, match=r"'wrench' was not compared; there are .*'tcp'"):
+        plots.replayed(gap, plan, ("wrench fx",))
 
 
 @pytest.fixture

@@ -2,16 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 
+import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 import xarray as xr
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from twinlab.batches import Signal, Windows, hold
+from twinlab.batches import Signal, Signals, Windows, hold
 from twinlab.cell import Cell
 from twinlab.effects import UNITS
 from twinlab.errors import ModelError, did_you_mean
+from twinlab.formats._units import each
 from twinlab.intervals import interval
 from twinlab.model import WorldModel
 from twinlab.model.surprise import Surprise
@@ -171,7 +174,7 @@ def foreseen(
         ModelError: the episode does not reach from `at` to the last tick ahead, a name is unknown or of a picture, or
             the model is not calibrated.
     """
-    chosen = [_number(model, name) for name in names]
+    chosen = [_number(model.signals, name) for name in names]
     first, tick = max(0, at - ahead), model.signals.tick
     beliefs = _followed(model, recorded, at, ahead, without)[first:]
     steps = np.arange(first, at + ahead + 1) - at
@@ -182,23 +185,19 @@ def foreseen(
         -(-len(chosen) // 2), 2, figsize=(9, 0.5 + 1.7 * -(-len(chosen) // 2)), squeeze=False, layout="constrained",
         sharex=True,
     )  # fmt: skip
+    time = steps * tick
     for axis, name, (signal, i) in zip(axes.flat, names, chosen, strict=False):
-        came = recorded[signal.name].values[steps + at]
-        real = (came == i if signal.kind == "label" else came.reshape(len(steps), -1)[:, i]).astype(float)
-        mean = told[signal.name].reshape(len(steps), -1)[:, i].numpy().astype(float)
-        if signal.given:
-            real[~recorded[signal.given].values[steps + at].astype(bool)] = np.nan
-            mean[told[signal.given].reshape(len(steps), -1)[:, 0].numpy() < 0.5] = np.nan
+        real, mean = _compared(recorded.isel(time=steps + at), told, signal, i)
         axis.axvline(0, color="0.6", lw=0.8)
-        axis.plot(steps * tick, real, color="black", lw=1.2, label="what came")
-        axis.plot(steps * tick, mean, color="tab:blue", lw=1.2, ls="--", label="believed, then foreseen")
+        axis.plot(time, real, color="black", lw=1.2, label="what came")
+        axis.plot(time, mean, color="tab:blue", lw=1.2, ls="--", label="believed, then foreseen")
         if signal.name in ends[0]:
             low, high = (np.array([e[signal.name][j].reshape(-1)[i].item() for e in ends]) for j in (0, 1))
             band = {"color": "tab:blue", "alpha": 0.25, "lw": 0, "label": f"{level:.0%} interval"}
-            axis.fill_between(steps * tick, np.where(np.isnan(mean), np.nan, low), high, **band)
+            axis.fill_between(time, np.where(np.isnan(mean), np.nan, low), high, **band)
         if signal.kind != "vector":
             axis.set_ylim(-0.06, 1.06)
-        unit = dict(enumerate(signal.units)).get(i, "1")
+        unit = each(recorded[signal.name].attrs["units"], signal.numbers)[i]
         axis.set_ylabel(f"{name.replace(' ', chr(10), 1)} [{unit}]", fontsize=8)
         axis.tick_params(labelsize=7)
     for axis in axes.flat[len(chosen) :]:
@@ -220,86 +219,85 @@ def surprise(runs: Mapping[str, Sequence[Surprise]], tick: float, onset: float |
         onset: when a fault began [s].
     """
     readings = list(next(iter(runs.values()))[0].scores)
+    shades = mpl.colormaps["Blues"].with_extremes(over="tab:red")
     figure, axes = plt.subplots(
-        1, len(runs), figsize=(9.5, 0.9 + 0.2 * len(readings)), squeeze=False, sharey=True, layout="constrained"
+        1, len(runs), figsize=(9, 1 + 0.2 * len(readings)), squeeze=False, sharey=True, layout="constrained"
     )
     for axis, (title, told) in zip(axes[0], runs.items(), strict=True):
         scores = np.array([[one.scores[name] for name in readings] for one in told]).T
         edges = (-0.5 * tick, (len(told) - 0.5) * tick, len(readings) - 0.5, -0.5)
-        drawn = axis.imshow(scores, vmin=0, vmax=2, cmap="RdBu_r", aspect="auto", extent=edges, interpolation="nearest")
+        drawn = axis.imshow(scores, vmin=0, vmax=1, cmap=shades, aspect="auto", extent=edges, interpolation="nearest")
         said = "no alarm"
         alarms = [i for i, one in enumerate(told) if one.alarm]
         if alarms:
             alarm, when = told[alarms[0]], alarms[0] * tick
-            said = f"alarm at {when:.2f} s: {alarm.named} ({alarm.why})"
-            axis.plot(when, readings.index(alarm.named), "o", ms=7, mfc="none", mec="black", mew=1.5)
+            said = f"alarm at {when:.2f} s:\n{alarm.named} ({alarm.why})"
+            axis.plot(when, readings.index(alarm.named), "o", ms=8, mfc="white", mec="black", mew=1.5)
         if onset is not None:
             axis.axvline(onset, color="black", lw=1, ls=":")
         axis.set_title(f"{title}\n{said}", fontsize=8)
         axis.set_yticks(range(len(readings)), readings, fontsize=7)
         axis.tick_params(axis="x", labelsize=7)
         axis.set_xlabel("time [s]" + ("; dotted: the fault begins" if onset is not None else ""), fontsize=8)
-    bar = figure.colorbar(drawn, ax=axes[0], extend="max", ticks=(0, 1, 2), pad=0.01)
-    bar.set_label("score [1]; 1 is an alarm", fontsize=8)
+    bar = figure.colorbar(drawn, ax=axes[0], extend="max", ticks=(0, 0.5, 1), pad=0.01)
+    bar.set_label("score [1]; red: alarm", fontsize=8)
     plt.close(figure)
     return figure
 
 
 def replayed(gap: xr.Dataset, plan: Plan, names: Sequence[str], limit: float | None = None) -> Figure:
-    """What a plan imagined (dashed) and what came (solid), one panel a name; then how far off each name is.
+    """What a plan imagined and what came, one panel a name; then how far off each name is.
 
     Args:
         gap: what `plans.check_plan` gave.
         plan: of that plan.
-        names: vectors and pulses that were compared.
+        names: vectors and pulses that were compared, with the label of a number where there are several, as "tcp z".
         limit: the largest gap at which the plan is trusted [training standard deviations].
 
     Raises:
         ModelError: a name was not compared, or is no vector or pulse.
     """
     there = [str(k).removesuffix("_off") for k in gap.data_vars if str(k).endswith("_off")]
-    for name in names:
-        if name not in there or plan.signals[name].kind not in ("vector", "pulse"):
-            raise ModelError(
-                f"replayed: {name!r} was not compared or is no vector; there are {there}.{did_you_mean(name, there)}"
-            )
+    rows, time = -(-(len(names) + 1) // 2), gap["time"].values
     figure, axes = plt.subplots(
-        -(-(len(names) + 1) // 2), 2, figsize=(9, 2.1 * -(-(len(names) + 1) // 2)), squeeze=False, sharex=True,
-        layout="constrained",
-    )  # fmt: skip
-    time = gap["time"].values
-    for axis, name in zip(axes.flat, names, strict=False):
-        signal = plan.signals[name]
-        imagined, came = (gap[f"{name}_{end}"].values.reshape(len(time), -1) for end in ("imagined", "came"))
-        lines = axis.plot(time, came, lw=1.2)
-        for line, values in zip(lines, imagined.T, strict=True):
-            axis.plot(time, values, lw=1.2, ls="--", color=line.get_color())
-        axis.set_ylabel(f"{name} [{_unit(gap[f'{name}_came'].attrs['units'])}]", fontsize=8)
-        if signal.labels:
-            axis.legend(lines, signal.labels, fontsize=6, ncols=4, handlelength=1)
-    last = axes.flat[len(names)]
-    worst = sorted(there, key=lambda name: -np.nanmax(gap[f"{name}_off"].values, initial=0.0))
-    for name in worst:
-        near = name in worst[:5]
-        last.plot(
-            time,
-            gap[f"{name}_off"],
-            lw=1.2 if near else 0.7,
-            label=name if near else None,
-            color=None if near else "0.8",
-        )
-    if limit is not None:
-        last.axhline(limit, color="black", lw=1, ls=":")
-    last.set_ylabel("off [training std]" + (", dotted: limit" if limit is not None else ""), fontsize=8)
-    last.legend(fontsize=6, ncols=2, handlelength=1)
+        rows, 2, figsize=(9, 0.5 + 1.8 * rows), squeeze=False, sharex=True, layout="constrained"
+    )
+    for axis, text in zip(axes.flat, names, strict=False):
+        name = text.partition(" ")[0]
+        if name not in there:
+            raise ModelError(f"{name!r} was not compared; there are {there}.{did_you_mean(name, there)}")
+        signal, i = _number(plan.signals, text)
+        imagined, came, off = (gap[f"{name}_{e}"].values.reshape(len(time), -1) for e in ("imagined", "came", "gap"))
+        axis.plot(time, np.where(np.isnan(off[:, i]), np.nan, came[:, i]), color="black", lw=1.2, label="what came")
+        axis.plot(time, imagined[:, i], color="tab:blue", lw=1.2, ls="--", label="imagined")
+        unit = f" [{signal.units[i] if signal.units else 1}]" if signal.units or signal.kind != "vector" else ""
+        axis.set_ylabel(text.replace(" ", "\n", 1) + unit, fontsize=8)
+    handles = axes.flat[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside upper center", ncols=2, fontsize=8, frameon=False)
+    _off(axes.flat[len(names)], gap, there, limit)
     for axis in axes.flat[len(names) + 1 :]:
         axis.set_axis_off()
     for axis in axes.flat:
         axis.tick_params(labelsize=7)
     for axis in axes[-1]:
-        axis.set_xlabel("time ahead [s]; dashed: imagined, solid: came", fontsize=8)
+        axis.set_xlabel("time ahead [s]", fontsize=8)
     plt.close(figure)
     return figure
+
+
+def _off(axis: Axes, gap: xr.Dataset, names: Sequence[str], limit: float | None) -> None:
+    """How far off each name is over time; the five worst have colours."""
+    worst = sorted(names, key=lambda name: -float(np.nanmax(gap[f"{name}_off"].values, initial=0.0)))
+    for name in worst:
+        (line,) = axis.plot(gap["time"], gap[f"{name}_off"], lw=1.3)
+        if name in worst[:5]:
+            line.set_label(name)
+        else:
+            line.set(color="0.8", lw=0.7)
+    if limit is not None:
+        axis.axhline(limit, color="black", lw=1, ls=":", label="limit")
+    axis.set_ylabel("off\n[training std]", fontsize=8)
+    axis.legend(fontsize=6, ncols=2, handlelength=1)
 
 
 def scores(summary: xr.Dataset, metrics: Sequence[str] = ("correct", "oee")) -> Figure:
@@ -350,10 +348,23 @@ def _readings_of(model: WorldModel, sensor: str) -> list[str]:
     return found
 
 
-def _number(model: WorldModel, text: str) -> tuple[Signal, int]:
+def _compared(
+    came: xr.Dataset, told: Mapping[str, torch.Tensor], signal: Signal, i: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """What came and what is believed of a number or a class (time,), NaN where it means nothing."""
+    value = came[signal.name].values
+    real = (value == i if signal.kind == "label" else value.reshape(len(value), -1)[:, i]).astype(float)
+    mean = told[signal.name].reshape(len(value), -1)[:, i].numpy().astype(float)
+    if signal.given:
+        real[~came[signal.given].values.astype(bool)] = np.nan
+        mean[told[signal.given].reshape(-1).numpy() < 0.5] = np.nan
+    return real, mean
+
+
+def _number(signals: Signals, text: str) -> tuple[Signal, int]:
     """What "tcp z" means: the signal, and which of its numbers or classes."""
     name, _, label = text.partition(" ")
-    signal = model.signals[name]
+    signal = signals[name]
     if signal.kind not in ("vector", "pulse", "label"):
         raise ModelError(f"{name!r} is of kind {signal.kind!r}; plots.foresight shows pictures")
     if signal.size == 1 and signal.kind != "label" and not label:

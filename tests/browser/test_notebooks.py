@@ -140,3 +140,32 @@ def test_a_line_is_changed_in_its_form_and_seen(lab, page: Page):
         assert lab.ask(page, "form.spec.bodies['table'].colour") == "(0.9, 0.1, 0.1)"
         drawn(canvas)
         assert differ(start, pixels(canvas)) > 0.05, "the table does not change its colour"
+
+
+def test_what_is_foreseen_is_drawn_anew_for_another_moment_and_without_a_sensor(lab, page: Page):
+    with lab.notebook(page, "notebooks/05_dream_and_reality.ipynb"):
+        lab.run_all(page)
+        picture = page.locator(".widget-image").first
+        picture.scroll_into_view_if_needed()
+        seen = [picture.get_attribute("src")]
+        for change in (
+            lambda: page.get_by_label("off", exact=True).select_option(["overhead", "tcp"]),
+            lambda: page.locator(".widget-slider [role=slider]").first.press("Home"),
+        ):
+            change()
+            expect(picture).not_to_have_attribute("src", seen[-1] or "")
+            seen.append(picture.get_attribute("src"))
+        assert lab.ask(page, "shown.values") == "{'at': 20, 'without': ('overhead', 'tcp')}"
+        expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_what_is_perceived_is_drawn_anew_when_sensors_are_switched_off(lab, page: Page):
+    with lab.notebook(page, "notebooks/06_which_sensor_matters.ipynb"):
+        lab.run_all(page)
+        picture = page.locator(".widget-image").first
+        picture.scroll_into_view_if_needed()
+        seen = picture.get_attribute("src") or ""
+        page.get_by_label("off", exact=True).select_option(["wrist_rgb", "break_beam"])
+        expect(picture).not_to_have_attribute("src", seen)
+        assert lab.ask(page, "off.value") == "('wrist_rgb', 'break_beam')"
+        expect(page.get_by_role("alert")).to_have_count(0)

@@ -83,10 +83,11 @@ class Planned:
         self._rng = np.random.default_rng([seed, 2])
         self._last: np.ndarray | None = None
         limit = self.gate or self.spec.gate
-        self._gate = Gate(limit, tuple(v.name for v in self._actor.net.vectors))
         if self._twin is not None:
             self._twin.close()
         self._twin = Twin(self.spec, seed) if limit else None
+        known = {v.name for v in self._twin.cell.variables} if self._twin is not None else set()
+        self._gate = Gate(limit, tuple(v.name for v in self._actor.net.vectors if v.name in known))
 
     @torch.no_grad()
     def __call__(self, readings: Readings) -> np.ndarray:

@@ -200,12 +200,7 @@ def foreseen(
         unit = each(recorded[signal.name].attrs["units"], signal.numbers)[i]
         axis.set_ylabel(f"{name.replace(' ', chr(10), 1)} [{unit}]", fontsize=8)
         axis.tick_params(labelsize=7)
-    for axis in axes.flat[len(chosen) :]:
-        axis.set_axis_off()
-    for axis in axes[-1]:
-        axis.set_xlabel("time from the last tick that was seen [s]", fontsize=8)
-    shown = {text: line for a in axes.flat for line, text in zip(*a.get_legend_handles_labels(), strict=True)}
-    figure.legend(shown.values(), shown.keys(), loc="outside upper center", ncols=3, fontsize=8, frameon=False)
+    _legend(figure, axes, len(chosen))
     plt.close(figure)
     return figure
 
@@ -283,6 +278,16 @@ def replayed(gap: xr.Dataset, plan: Plan, names: Sequence[str], limit: float | N
         axis.set_xlabel("time ahead [s]", fontsize=8)
     plt.close(figure)
     return figure
+
+
+def _legend(figure: Figure, axes: np.ndarray, used: int) -> None:
+    """Hide the panels that are not used, name the axis of time, and tell once what all lines are."""
+    for axis in axes.flat[used:]:
+        axis.set_axis_off()
+    for axis in axes[-1]:
+        axis.set_xlabel("time from the last tick that was seen [s]", fontsize=8)
+    shown = {text: line for a in axes.flat for line, text in zip(*a.get_legend_handles_labels(), strict=True)}
+    figure.legend(shown.values(), shown.keys(), loc="outside upper center", ncols=3, fontsize=8, frameon=False)
 
 
 def _off(axis: Axes, gap: xr.Dataset, names: Sequence[str], limit: float | None) -> None:

@@ -222,7 +222,7 @@ def test_an_evaluation_prints_its_tables_and_keeps_them_in_the_document(scene, t
     ("words", "code", "wanted"),
     [
         (("--parts", "control,calbration"), 1, "no 'calbration'"),
-        (("--all", "--model", "sorting"), 2, "each line has a model of its own"),
+        (("--all", "--model", "sorting"), 1, "each line has a model of its own"),
         (("--model", "nothing_there"), 1, "no config.json in 'nothing_there'"),
     ],
 )

@@ -103,7 +103,7 @@ def test_cloning_leads_the_tool_to_the_dot_from_pictures():
                 phase = np.array([*tool, np.sin(t / 5)], np.float32)
                 readings = model.take({"top_rgb": rgb, "top_depth": depth, "tool": phase, "beam": np.array(dot[0] > 0)})
                 belief = model.update(belief if action is None else model.step(belief, action), readings)
-                action = model.act(belief, torch.zeros(1, 2))
+                action = model.act(belief)
                 tool = tool + toy.TICK * action[0].numpy()
         left.append(np.linalg.norm(dot - tool))
     assert np.median(left) < 0.03

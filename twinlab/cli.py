@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from twinlab.errors import TwinlabError, WorkerError
+from twinlab.errors import ExperimentError, TwinlabError, WorkerError
 from twinlab.scene import read_scene, scene_names
 
 app = typer.Typer(help="A Jupyter workbench for digital twins of manufacturing lines.", no_args_is_help=True)
@@ -141,7 +141,7 @@ def evaluate(
     from twinlab import results
 
     if every and model:
-        raise typer.BadParameter("each line has a model of its own; leave --model out with --all")
+        raise ExperimentError("--all came with --model; each line has a model of its own, so leave --model out")
     counts = results.Counts(nominal, varied, faulty, oracle)
     asked = tuple(part.strip() for part in parts.split(",")) if parts else results.PARTS
     for name in scene_names() if every else (scene,):

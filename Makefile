@@ -19,7 +19,7 @@ demo: .venv/ready  ## simulate, record, train, score, report: the main job witho
 test: .venv/ready system-browser  ## every test: lint, unit and contract, notebooks, browser
 	$(call TIMED,$(BIN)/ruff check . && $(BIN)/ruff format --check .,lint)
 	$(call TIMED,OMP_NUM_THREADS=1 LP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadscope --ignore tests/browser tests,unit and contract tests)
-	$(call TIMED,OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -p no:cacheprovider --nbval --nbval-sanitize-with tests/sanitize.cfg --nbval-cell-timeout 120 notebooks,notebooks)
+	$(call TIMED,OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -p no:cacheprovider --nbval --nbval-sanitize-with tests/sanitize.cfg --nbval-cell-timeout 120 notebooks,notebooks)
 	$(call TIMED,$(BIN)/python -m pytest -q tests/browser,browser tests)
 
 lab: .venv/ready  ## JupyterLab on the quickstart notebook, on this machine only

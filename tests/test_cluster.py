@@ -122,13 +122,12 @@ def test_a_worker_that_is_killed_in_the_middle_costs_its_jobs_only(client, blind
 
 
 def test_a_job_that_kills_its_worker_each_time_is_given_up_and_its_neighbours_are_not(client):
-    client.wait_for_workers(2)
+    client.wait_for_workers(1, timeout=60)  # one that was killed is Dask's to bring back, and it does not always
     told = spread(kills_its_worker, [(i,) for i in range(8)], cluster=client)
     done = []
     with pytest.raises(WorkerError, match=r"kills_its_worker, call 1 of 8: the cluster gave it up.*; all others"):
         done.extend(iter(told))
     assert sorted(done) == [0, 2, 3, 4, 5, 6, 7]
-    client.wait_for_workers(2)
 
 
 def test_a_cluster_of_threads_in_this_process_does_the_work_in_other_processes():

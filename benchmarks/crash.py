@@ -49,8 +49,7 @@ def recorder(path: str, spec: SceneSpec, ticks: int, told: Connection) -> None:
     """Record episode after episode, of the seeds that the store does not hold yet, until killed."""
     store = EpisodeStore(path)
     seed = max((found["seed"] for found in store.attrs()), default=-1)
-    pictures = [name for name, sensor in spec.sensors.items() if sensor.sees()]
-    with Cell(spec, without=pictures) as cell:
+    with Cell(spec, without=spec.pictures) as cell:
         expert = rooms.build("policies", "expert", spec=spec)
         told.send(None)
         while True:

@@ -48,8 +48,7 @@ def counted() -> Iterator[list[float]]:
 
 def actions_of(spec: SceneSpec, ticks: int) -> np.ndarray:
     """The expert's set-points in one episode (tick, actuator)."""
-    pictures = [name for name, sensor in spec.sensors.items() if sensor.sees()]
-    with Cell(spec, without=pictures) as cell:
+    with Cell(spec, without=spec.pictures) as cell:
         return record(cell, rooms.build("policies", "expert", spec=spec), ticks, seed=0, keep=())["action"].values
 
 

@@ -26,6 +26,14 @@ def blind_tables() -> dict:
     }
 
 
+def small_tables() -> dict:
+    """The same with one small camera."""
+    full, tables = tomllib.loads((FOLDERS[0] / "sorting.toml").read_text(encoding="utf-8")), blind_tables()
+    tables["cameras"] = {"overhead": full["cameras"]["overhead"] | {"width": 32, "height": 16}}
+    tables["sensors"] |= {name: full["sensors"][name] for name in ("overhead_rgb", "overhead_depth")}
+    return tables
+
+
 @pytest.fixture(scope="session")
 def blind_spec(tmp_path_factory) -> SceneSpec:
     path: Path = tmp_path_factory.mktemp("scenes") / "blind.toml"

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import tomli_w
 import torch
 import toy
 import xarray as xr
-from conftest import blind_tables
+from conftest import small_tables
 
 from twinlab.collect import collect
 from twinlab.counterfactual import WAYS
@@ -22,7 +21,7 @@ from twinlab.model import WorldModel
 from twinlab.model.checkpoint import digest
 from twinlab.model.imitation import Cloning
 from twinlab.policies.expert import Expert
-from twinlab.scene import FOLDERS, SceneSpec, read_scene
+from twinlab.scene import SceneSpec, read_scene
 from twinlab.store import EpisodeStore
 from twinlab.train import fit
 
@@ -36,11 +35,7 @@ TINY = Round(
 def line(tmp_path_factory) -> SceneSpec:
     """The sorting line with one small camera."""
     folder: Path = tmp_path_factory.mktemp("line")
-    full = tomllib.loads((FOLDERS[0] / "sorting.toml").read_text(encoding="utf-8"))
-    tables = blind_tables()
-    tables["cameras"] = {"overhead": full["cameras"]["overhead"] | {"width": 32, "height": 16}}
-    tables["sensors"] |= {name: full["sensors"][name] for name in ("overhead_rgb", "overhead_depth")}
-    (folder / "small.toml").write_text(tomli_w.dumps(tables), encoding="utf-8")
+    (folder / "small.toml").write_text(tomli_w.dumps(small_tables()), encoding="utf-8")
     return read_scene(folder / "small.toml")
 
 

@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,13 +10,13 @@ import pytest
 import tomli_w
 import toy
 import xarray as xr
-from conftest import blind_tables
+from conftest import small_tables
 
 from twinlab import quickstart
 from twinlab.kpi import UNITS
 from twinlab.model import WorldModel
 from twinlab.quickstart import Outcome, Quickstart, line
-from twinlab.scene import FOLDERS, read_scene
+from twinlab.scene import read_scene
 from twinlab.store import EpisodeStore
 
 RUNS = (("still", 2), ("cloned", 1))
@@ -27,10 +26,7 @@ RUNS = (("still", 2), ("cloned", 1))
 def job(tmp_path_factory) -> Quickstart:
     """The sorting line with one small camera, and the shortest job on it."""
     folder: Path = tmp_path_factory.mktemp("quickstart")
-    full = tomllib.loads((FOLDERS[0] / "sorting.toml").read_text(encoding="utf-8"))
-    tables = blind_tables()
-    tables["cameras"] = {"overhead": full["cameras"]["overhead"] | {"width": 32, "height": 16}}
-    tables["sensors"] |= {name: full["sensors"][name] for name in ("overhead_rgb", "overhead_depth")}
+    tables = small_tables()
     tables["bodies"]["feeder"]["position"] = [0.53, 0.05, 0.13]  # so that in each episode some part passes the gate
     (folder / "small.toml").write_text(tomli_w.dumps(tables), encoding="utf-8")
     return Quickstart(

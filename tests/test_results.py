@@ -9,7 +9,7 @@ import pytest
 import tomli_w
 import toy
 import xarray as xr
-from conftest import blind_tables
+from conftest import small_tables
 
 from twinlab import quickstart, results
 from twinlab.errors import ExperimentError, FormatError, ModelError
@@ -39,9 +39,7 @@ def scene(tmp_path_factory) -> str:
     """The sorting line with one small camera, and one fault."""
     folder: Path = tmp_path_factory.mktemp("results")
     full = tomllib.loads((FOLDERS[0] / "sorting.toml").read_text(encoding="utf-8"))
-    tables = blind_tables() | {"faults": {"slip": full["faults"]["slip"]}}
-    tables["cameras"] = {"overhead": full["cameras"]["overhead"] | {"width": 32, "height": 16}}
-    tables["sensors"] |= {"overhead_rgb": full["sensors"]["overhead_rgb"]}
+    tables = small_tables() | {"faults": {"slip": full["faults"]["slip"]}}
     for name, sensor in tables["sensors"].items():
         sensor["redundant"] = name not in ("tcp", "overhead_rgb")
     tables["sensors"] = {n: tables["sensors"][n] for n in ("overhead_rgb", "tcp", "width", "encoder")}

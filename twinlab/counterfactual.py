@@ -5,8 +5,6 @@ A model that saw one way of acting only believes what goes with it: that a part 
 is run again up to a moment, and from there several futures are recorded, each under other actions.
 """
 
-import hashlib
-import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +17,7 @@ from twinlab.bodies import Body
 from twinlab.cell import Cell
 from twinlab.episodes import Episode, Policy, lineage, policy_name, record
 from twinlab.errors import CellError, StoreError
+from twinlab.files import fingerprint
 from twinlab.language import Meaning
 from twinlab.readings import Readings
 from twinlab.scene import SceneSpec
@@ -253,8 +252,7 @@ def _one(path: str, spec: SceneSpec, index: int, plan: tuple[Any, ...], told: di
 def _recipe(ways: Sequence[Way], count: int, ticks: int, teacher: Policy | None) -> str:
     """The digest of how branches are made."""
     who = None if teacher is None else [policy_name(teacher), lineage(teacher)]
-    text = json.dumps([[way.told() for way in ways], count, ticks, who], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return fingerprint([[way.told() for way in ways], count, ticks, who])
 
 
 def _branched(attrs: dict[str, Any]) -> bool:

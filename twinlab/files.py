@@ -1,10 +1,18 @@
 """Files that are whole or not there, whoever else writes them, and whoever is killed meanwhile."""
 
 import contextlib
+import hashlib
+import json
 import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+
+def fingerprint(what: Any, digits: int = 16) -> str:
+    """The name under which a result is kept: SHA-256 of all that it follows from, as JSON, in so many hex digits."""
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:digits]
 
 
 @contextlib.contextmanager

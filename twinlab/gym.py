@@ -94,7 +94,7 @@ class LineEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
         _check(line, self.ticks, render_mode, camera)
         self.render_mode, self.truth, self.camera = render_mode, truth, camera
         self.metadata = type(self).metadata | {"render_fps": round(1 / line.physics.tick)}
-        self.cell = Cell(line, without=() if pictures else [n for n, sensor in line.sensors.items() if sensor.sees()])
+        self.cell = Cell(line, without=() if pictures else line.pictures)
         self._view: View | None = None
         self._pose: np.ndarray | None = None
         self._busy: list[bool] = []

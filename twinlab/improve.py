@@ -5,7 +5,6 @@ while the expert says what it would do (DAgger, Ross et al. 2011), and other fut
 `counterfactual`). The model is trained on from where it is, on all that there is by then.
 """
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -21,7 +20,7 @@ from twinlab.cell import Cell
 from twinlab.collect import collect
 from twinlab.counterfactual import WAYS, Way, counterfactuals
 from twinlab.errors import ModelError
-from twinlab.files import whole
+from twinlab.files import fingerprint, whole
 from twinlab.intervals import interval
 from twinlab.model import WorldModel
 from twinlab.model.checkpoint import digest, find
@@ -188,17 +187,17 @@ def _begin(folder: Path, model: str | Path, spec: SceneSpec, settings: Round, da
         raise ModelError(f"data {str(data)!r} has no episode of {spec.name!r} as it is; collect some, or give none")
     came = _there(model, spec)
     what = {"model": digest(came), "scene": spec.digest, "settings": kept, "data": sorted(base)}
-    key = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+    made = fingerprint(what, 64)
     mark = folder / "rounds.json"
     if mark.is_file():
-        if _read(mark) != key:
+        if _read(mark) != made:
             raise ModelError(
                 f"{str(folder)!r} holds rounds of another model, line, settings or data; give what they had, to go on, "
                 "or another folder"
             )
         return
     _copy(came, folder / "round-0")
-    _write(mark, key)
+    _write(mark, made)
 
 
 def _there(model: str | Path, spec: SceneSpec) -> Path:

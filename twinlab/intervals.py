@@ -1,7 +1,7 @@
 """Means with 95 % intervals, and which differences are significant: how numbers over seeds are told."""
 
 import numpy as np
-from scipy.stats import bootstrap
+from scipy.stats import binomtest, bootstrap
 
 
 def interval(values: np.ndarray, weights: np.ndarray | None = None) -> tuple[float, float, float]:
@@ -36,6 +36,12 @@ def interval(values: np.ndarray, weights: np.ndarray | None = None) -> tuple[flo
         rng=np.random.default_rng(0),
     )  # fmt: skip
     return (mean, float(found.confidence_interval.low), float(found.confidence_interval.high))
+
+
+def wilson(hits: int, count: int) -> tuple[float, float]:
+    """Low and high end of the 95 % interval of a share, such as 3 of 4 (Wilson 1927)."""
+    found = binomtest(hits, count).proportion_ci(method="wilson")
+    return (float(found.low), float(found.high))
 
 
 def flipped(differences: np.ndarray) -> float:

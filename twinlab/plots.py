@@ -14,6 +14,7 @@ from twinlab.batches import Signal, Signals, Windows, hold
 from twinlab.cell import Cell
 from twinlab.effects import UNITS
 from twinlab.errors import ModelError, did_you_mean
+from twinlab.evaluate import readings_of
 from twinlab.formats._units import each
 from twinlab.intervals import interval
 from twinlab.model import WorldModel
@@ -346,7 +347,7 @@ def _followed(
 
 def _readings_of(model: WorldModel, sensor: str) -> list[str]:
     """The readings of a sensor, or of all sensors of a camera."""
-    found = [name for name in model.readings if name == sensor or name.startswith(f"{sensor}_")]
+    found = list(readings_of(sensor, model.readings)) if sensor else []
     if not found:
         known = list(model.readings)
         raise ModelError(f"no reading of {sensor!r}; the model reads {known}.{did_you_mean(sensor, known)}")

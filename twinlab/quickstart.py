@@ -1,12 +1,10 @@
 """The main job, end to end: simulate, record, train, foresee, score, report. What is done is not done again."""
 
-import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import xarray as xr
 
@@ -15,6 +13,7 @@ from twinlab.cell import Cell
 from twinlab.collect import collect
 from twinlab.episodes import record
 from twinlab.evaluate import foresee, localise
+from twinlab.files import fingerprint
 from twinlab.model import WorldModel
 from twinlab.model.checkpoint import digest, find
 from twinlab.scene import SceneSpec, read_scene
@@ -196,21 +195,21 @@ def trained(job: Quickstart, store: EpisodeStore, tell: Tell) -> WorldModel:
     spec = read_scene(job.scene)
     wanted = [i for name in ("training", "validation") for i in chosen(job, spec, store, name)]
     what = {"scene": spec.digest, "ticks": job.ticks, "episodes": len(wanted), "noises": job.noises}
-    key = _key({"fit": asdict(job.fit), **what})
+    made = fingerprint({"fit": asdict(job.fit), **what})
     done = out / "job.json"
-    if done.is_file() and json.loads(done.read_text(encoding="utf-8")) == key:
+    if done.is_file() and json.loads(done.read_text(encoding="utf-8")) == made:
         return WorldModel.load(out)
     model = fit((store[i] for i in wanted), job.fit, out, lambda step, steps, _: tell("train", step, steps))
-    done.write_text(json.dumps(key), encoding="utf-8")
+    done.write_text(json.dumps(made), encoding="utf-8")
     return model
 
 
 def scored(job: Quickstart, spec: SceneSpec, name: str, count: int, tell: Tell) -> xr.Dataset:
     """The scores of one policy, or those that were got with the same code of line and model."""
     model = Path(job.folder) / "model"
-    weights = digest(model) if name in _LEARNED else ""
-    key = _key({"scene": spec.digest, "policy": name, "seeds": count, "ticks": job.ticks, "model": weights})
-    kept = Path(job.folder) / "scores" / f"{name}-{key}.json"
+    weights = digest(model) if name in LEARNED else ""
+    what = {"scene": spec.digest, "policy": name, "seeds": count, "ticks": job.ticks, "model": weights}
+    kept = Path(job.folder) / "scores" / f"{name}-{fingerprint(what)}.json"
     if kept.is_file():
         return xr.Dataset.from_dict(json.loads(kept.read_text(encoding="utf-8")))
     with Cell(spec) as cell:
@@ -221,7 +220,7 @@ def scored(job: Quickstart, spec: SceneSpec, name: str, count: int, tell: Tell) 
     return found
 
 
-_LEARNED = ("cloned", "planned")
+LEARNED = ("cloned", "planned")
 
 
 def _errors(foreseen: xr.Dataset) -> list[dict[str, str]]:
@@ -275,7 +274,3 @@ def _kinds(job: Quickstart) -> dict[int, tuple[str, float]]:
     """Seed → who acts in its episode, and how much he is disturbed."""
     kinds = [("straying" if i % 3 else "expert", job.noises[i % len(job.noises)]) for i in range(3 * len(job.noises))]
     return {s: kinds[i % len(kinds)] for part in _seeds(job).values() for i, s in enumerate(part)}
-
-
-def _key(what: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]

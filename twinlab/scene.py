@@ -1,7 +1,5 @@
 """Scenes: a TOML file becomes a `SceneSpec`; whatever is wrong in it is said with file, table and key."""
 
-import hashlib
-import json
 import re
 import tomllib
 from collections.abc import Mapping
@@ -18,6 +16,7 @@ from twinlab.bodies import Actuator, Body
 from twinlab.cameras import Camera, Lamp
 from twinlab.errors import SceneError, TwinlabError, did_you_mean
 from twinlab.faults import Fault
+from twinlab.files import fingerprint
 from twinlab.sensing import clock
 from twinlab.sensors import Imager, Sensor
 from twinlab.tasks import Task
@@ -90,13 +89,17 @@ class SceneSpec(BaseModel):
             del sensor["redundant"]  # a measured answer: a recording stays one of this line when it is corrected
         if not self.gate:
             del tables["gate"]
-        text = json.dumps(tables, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return fingerprint(tables)
 
     @property
     def actuators(self) -> tuple[Actuator, ...]:
         """What an action holds, in this order."""
         return tuple(actuator for name, body in self.bodies.items() for actuator in body.actuators(name))
+
+    @property
+    def pictures(self) -> tuple[str, ...]:
+        """The sensors that look through a camera: what a blind policy does without."""
+        return tuple(name for name, sensor in self.sensors.items() if sensor.sees())
 
     @property
     def needed(self) -> tuple[str, ...]:

@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from scipy.stats import binomtest
 
 from twinlab import rooms
 from twinlab.cell import Cell
 from twinlab.episodes import Policy, policy_name, record, split_of
-from twinlab.intervals import interval, text
+from twinlab.intervals import interval, text, wilson
 from twinlab.kpi import UNITS, ends_of, kpis
 from twinlab.scene import SceneSpec
 from twinlab.workers import spread
@@ -194,7 +193,7 @@ def run(
         The seed, its KPIs and other metrics, its goal in words, and how many items are right, of how many, by what the
         task tells apart.
     """
-    unseen = [] if policy.sees_pictures or own else [name for name, sensor in spec.sensors.items() if sensor.sees()]
+    unseen = () if policy.sees_pictures or own else spec.pictures
     with Cell(spec, without=[*unseen, *without]) as cell:
         episode = record(cell, policy, ticks, seed, keep=None if own else ("busy",))
         ends, by = ends_of(cell.events), spec.task.apart
@@ -210,6 +209,5 @@ def _interval(values: np.ndarray, weights: np.ndarray, share: bool) -> tuple[flo
     mean, low, high = interval(values, weights)
     if share and low == high:  # resampling would claim certainty
         count = int(weights.sum())
-        wilson = binomtest(round(mean * count), count).proportion_ci(method="wilson")
-        return (mean, float(wilson.low), float(wilson.high))
+        return (mean, *wilson(round(mean * count), count))
     return (mean, low, high)

@@ -32,9 +32,11 @@ from twinlab.evaluate._localised import localise as localise
 from twinlab.evaluate._perception import perceive as perceive
 from twinlab.evaluate._prediction import predict as predict
 from twinlab.evaluate._surprise import prone as prone
+from twinlab.evaluate._surprise import readings_of as readings_of
 from twinlab.evaluate._surprise import surprised as surprised
 from twinlab.evaluate._surprise import trials as trials
 from twinlab.evaluate._surprise import tune as tune
 from twinlab.evaluate._surprise import watched as watched
+from twinlab.evaluate._tables import grid as grid
 from twinlab.evaluate._tables import markdown as markdown
 from twinlab.evaluate._tables import table as table

@@ -13,10 +13,11 @@ from twinlab.errors import ModelError
 from twinlab.evaluate import _resampled
 from twinlab.evaluate._localised import places
 from twinlab.evaluate._noise import noisy
-from twinlab.evaluate._windows import batches, checked, is_mark, marks_of, provenance, seen
+from twinlab.evaluate._windows import batches, checked, marks_of, provenance, seen
 from twinlab.intervals import interval
 from twinlab.model import WorldModel
 from twinlab.model.perception import Percept
+from twinlab.model.residuals import is_mark
 
 _ANGLE = re.compile(r"^cos(\d*)(\w*)$")
 _MEASURES = ("median", "mean", "p90")

@@ -1,7 +1,6 @@
 """Whether a model's surprise finds faults: runs with and without them, and what a watcher says of these."""
 
 import hashlib
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,15 +8,16 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from scipy.stats import binomtest, chi2, rankdata
+from scipy.stats import chi2, rankdata
 
 from twinlab import rooms
 from twinlab.cell import Cell
 from twinlab.errors import ModelError
-from twinlab.evaluate._resampled import drawn
+from twinlab.evaluate._resampled import drawn, ends
 from twinlab.evaluate._windows import provenance
 from twinlab.faults import Fault
-from twinlab.files import whole
+from twinlab.files import fingerprint, whole
+from twinlab.intervals import wilson
 from twinlab.model import WorldModel
 from twinlab.model.checkpoint import digest
 from twinlab.model.surprise import WARM, Trace, Usual, Watch, statistics, tuned
@@ -146,8 +146,8 @@ def watched(
     ticks, start = (round(s / spec.physics.tick) for s in (seconds, onset))
     usual = load(model).usual
     about = {"scene": spec.digest, "model": digest(model), "usual": None if usual is None else usual.table()["mean"]}
-    key = hashlib.sha256(json.dumps(about | {"onset": start}, sort_keys=True).encode()).hexdigest()[:16]
-    paths = [Path(folder) / f"{key}-{trial.name if trial else 'none'}-{ticks}-{seed}.npz" for seed, trial in jobs]
+    begin = fingerprint(about | {"onset": start})
+    paths = [Path(folder) / f"{begin}-{trial.name if trial else 'none'}-{ticks}-{seed}.npz" for seed, trial in jobs]
     Path(folder).mkdir(parents=True, exist_ok=True)
     todo = [(spec, model, s, t, ticks, start, p) for (s, t), p in zip(jobs, paths, strict=True) if not p.is_file()]
     for done, _ in enumerate(spread(_watch, todo, workers), 1):
@@ -315,7 +315,7 @@ def _judged(runs: Sequence[tuple[float, float, float]], quiet: Sequence[Sequence
     out = {"runs": float(len(scores))}
     out |= dict(zip(("auroc", "auroc_low", "auroc_high"), _auroc(scores, quiet), strict=True))
     for key, hits in (("detected", np.isfinite(delays)), ("named", named[np.isfinite(named)])):
-        out |= dict(zip((key, f"{key}_low", f"{key}_high"), _wilson(hits), strict=True))
+        out |= dict(zip((key, f"{key}_low", f"{key}_high"), _share(hits), strict=True))
     return out | {"delay": float(np.nanmedian(delays)) if np.isfinite(delays).any() else np.nan}
 
 
@@ -325,23 +325,18 @@ def _auroc(scores: np.ndarray, quiet: Sequence[Sequence[float]]) -> tuple[float,
     if not len(scores) or not len(every):
         return (np.nan, np.nan, np.nan)
     ranks = rankdata(np.concatenate([scores, every]))
-    above = np.array([((s > every).sum() + 0.5 * (s == every).sum()) / len(every) for s in scores])
     area = (ranks[: len(scores)].sum() - len(scores) * (len(scores) + 1) / 2) / (len(scores) * len(every))
     wins = np.array([[(s > np.asarray(q)).sum() + 0.5 * (s == np.asarray(q)).sum() for q in quiet] for s in scores])
     sizes = np.array([len(q) for q in quiet], float)
     mine, theirs = drawn(len(scores)), drawn(len(quiet))
     pairs = np.einsum("ds,sq,dq->d", mine, wins, theirs[::-1]) / (len(scores) * np.maximum(theirs[::-1] @ sizes, 1))
-    if len(above) < 2:
-        return (float(area), np.nan, np.nan)
-    low, high = np.quantile(pairs, [0.025, 0.975])
-    return (float(area), float(low), float(high))
+    return (float(area), *ends(pairs, len(scores)))
 
 
-def _wilson(hits: np.ndarray) -> tuple[float, float, float]:
+def _share(hits: np.ndarray) -> tuple[float, float, float]:
     if not len(hits):
         return (np.nan, np.nan, np.nan)
-    ends = binomtest(int(hits.sum()), len(hits)).proportion_ci(method="wilson")
-    return (float(hits.mean()), float(ends.low), float(ends.high))
+    return (float(hits.mean()), *wilson(int(hits.sum()), len(hits)))
 
 
 def _alarms(ratio: np.ndarray, tick: float) -> int:

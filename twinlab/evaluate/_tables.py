@@ -1,6 +1,6 @@
 """Results as text for a terminal and as markdown for docs/results.md."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -231,13 +231,17 @@ def _text(block: _Block) -> str:
     return "\n".join(lines)
 
 
-def _marked(block: _Block) -> str:
+def grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in markdown."""
+
     def line(cells: Sequence[str]) -> str:
         return "| " + " | ".join(cell.replace("|", "\\|").replace("*", "\\*") for cell in cells) + " |"
 
-    return "\n".join(
-        [f"**{block.title}**", "", line(block.head), "|---" * len(block.head) + "|", *map(line, block.rows)]
-    )
+    return "\n".join([line(head), "|---" * len(head) + "|", *map(line, rows)])
+
+
+def _marked(block: _Block) -> str:
+    return f"**{block.title}**\n\n{grid(block.head, block.rows)}"
 
 
 def _foreseen_table(result: xr.Dataset) -> str:

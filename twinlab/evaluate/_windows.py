@@ -1,17 +1,14 @@
 """Windows of held-out episodes, and what a model believes after them."""
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 
-import numpy as np
 import torch
 import xarray as xr
 
 from twinlab.batches import Batch, Windows, hold
 from twinlab.errors import ModelError, did_you_mean
-from twinlab.model import WorldModel
-
-_MARKS = ("_age", "_valid")  # what an episode says of a sensor's sample, beside it
+from twinlab.model import WorldModel, checkpoint
+from twinlab.model.residuals import MARKS
 
 
 def checked(model: WorldModel, without: Sequence[str]) -> tuple[str, ...]:
@@ -25,13 +22,7 @@ def checked(model: WorldModel, without: Sequence[str]) -> tuple[str, ...]:
 
 def marks_of(name: str, readings: Iterable[str]) -> set[str]:
     """A reading and what marks its age and whether it is valid, of those that there are."""
-    return {name, *(name + end for end in _MARKS)} & set(readings)
-
-
-def is_mark(name: str, readings: Iterable[str]) -> bool:
-    """Whether a reading only tells the age or the validity of another one."""
-    known = set(readings)
-    return any(name.endswith(end) and name.removesuffix(end) in known for end in _MARKS)
+    return {name, *(name + end for end in MARKS)} & set(readings)
 
 
 def batches(
@@ -60,15 +51,12 @@ def seen(episodes: Iterable[xr.Dataset], told: dict[str, list[str]]) -> Iterator
 
 def provenance(model: WorldModel, told: dict[str, list[str]]) -> dict[str, object]:
     """Attributes of a result: episodes, their seeds, digests of their scenes and of the model's weights."""
-    weights = hashlib.sha256()
-    for name, value in sorted(model.state_dict().items()):
-        weights.update(name.encode() + np.ascontiguousarray(value.cpu().numpy()).tobytes())
     scenes = list(dict.fromkeys(told.get("scenes", [])))
     return {
         "episodes": len(told.get("seeds", [])),
         "seeds": told.get("seeds", []),
         "scenes": scenes,
-        "weights": weights.hexdigest()[:16],
+        "weights": checkpoint.weights(model),
     }
 
 

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 import twinlab
 from twinlab.episodes import Policy
 from twinlab.errors import ExperimentError
-from twinlab.files import whole
+from twinlab.files import fingerprint, whole
 from twinlab.scene import SceneSpec
 
 Metric = Callable[[xr.Dataset], float]
@@ -67,7 +67,7 @@ def key_of(line: str, policy: Any, seed: int, ticks: int, own: Mapping[str, Metr
     """
     metrics = {name: _source(metric) for name, metric in own.items()}
     what = {"line": line, "policy": policy, "seed": seed, "ticks": ticks, "own": metrics, "code": code()}
-    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:24]
+    return fingerprint(what, 24)
 
 
 def kept(folder: Path, key: str) -> dict[str, float] | None:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
@@ -70,6 +71,14 @@ def find(model: str | Path) -> Path:
 def digest(model: str | Path) -> str:
     """The SHA-256 of a model's weights, which is given by name or folder."""
     return hashlib.sha256((find(model) / _WEIGHTS).read_bytes()).hexdigest()
+
+
+def weights(model: Any) -> str:
+    """The digest of the weights that a model holds, whatever they were packed into."""
+    sums = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        sums.update(name.encode() + np.ascontiguousarray(value.cpu().numpy()).tobytes())
+    return sums.hexdigest()[:16]
 
 
 def load(model: Any, size: Any, folder: str | Path) -> Any:

@@ -19,14 +19,14 @@ from torch import nn
 from twinlab.batches import Signal
 
 _BLOCK = 8  # edge of the blocks into which pictures are pooled [pixel]
-_MARKS = ("_age", "_valid")
+MARKS = ("_age", "_valid")  # what an episode says of a sensor's sample, beside it
 _NARROW = ("vector", "pulse", "label")
 _PICTURES = ("image", "depth", "normals")
 
 
 def is_mark(name: str, readings: Any) -> bool:
     """Whether a reading only tells the age or the validity of another one, or of a sensor with several."""
-    of = next((name.removesuffix(end) for end in _MARKS if name.endswith(end)), "")
+    of = next((name.removesuffix(end) for end in MARKS if name.endswith(end)), "")
     return bool(of) and any(
         n == of or n.startswith(f"{of}_") for n in readings if n not in (f"{of}_age", f"{of}_valid")
     )

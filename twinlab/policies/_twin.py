@@ -1,6 +1,8 @@
 """A second line without cameras that does what the first does, and one more in which things are tried out."""
 
 import weakref
+from dataclasses import fields
+from typing import Any
 
 import numpy as np
 
@@ -29,8 +31,7 @@ class Twin:
     """
 
     def __init__(self, spec: SceneSpec, seed: int) -> None:
-        pictures = [name for name, sensor in spec.sensors.items() if sensor.sees()]
-        self.cell, self._trial = (Cell(spec, without=pictures) for _ in range(2))
+        self.cell, self._trial = (Cell(spec, without=spec.pictures) for _ in range(2))
         self._close = weakref.finalize(self, _closed, self.cell, self._trial)
         for cell in (self.cell, self._trial):
             cell.reset(seed)
@@ -95,6 +96,23 @@ class Twin:
             f"{where}: {name!r} {off}; the line did not do what the twin did. It must be reset with the policy's seed "
             f"and get its actions as they are, without noise, written tags or triggered faults"
         )
+
+
+class Twinned:
+    """What policies with a twin have in common: it is built anew for each run, and stays where it was built."""
+
+    _twin: Twin | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What goes to another process: the fields of the policy, which is a dataclass."""
+        return {one.name: getattr(self, one.name) for one in fields(self)}  # type: ignore[arg-type]
+
+    def _twinned(self, spec: SceneSpec | None, seed: int) -> Twin | None:
+        """The twin of this run, None for none; that of the run before is given back."""
+        if self._twin is not None:
+            self._twin.close()
+        self._twin = None if spec is None else Twin(spec, seed)
+        return self._twin
 
 
 def _apart(came: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -1,8 +1,7 @@
 """Planning over the simulator itself: the ceiling for every model, and the test of the cost."""
 
 import copy
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -14,14 +13,14 @@ from twinlab.events import Event
 from twinlab.language import Meaning
 from twinlab.planners import Planner
 from twinlab.plans import HARD
-from twinlab.policies._twin import Twin
+from twinlab.policies._twin import Twinned
 from twinlab.policies.expert import Expert
 from twinlab.readings import Readings
 from twinlab.scene import SceneSpec, read_scene
 
 
 @dataclass
-class Oracle:
+class Oracle(Twinned):
     """Model-predictive control with the real simulator for a model, from saved and restored states.
 
     It owns a twin of the line (`_twin.Twin`) that does what the line does, and says so when the line does something
@@ -65,17 +64,10 @@ class Oracle:
                 f"oracle: every came as {self.every} ticks, tail as {self.tail}; wanted every from 1 to "
                 f"{self.horizon}, the horizon that is planned, and a tail of 0 or more"
             )
-        self._twin: Twin | None = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        """What goes to another process: the fields; the twin stays here."""
-        return {one.name: getattr(self, one.name) for one in fields(self)} | {"_twin": None}
 
     def reset(self, seed: int, meaning: Meaning) -> None:
         """Build the twin anew; the seed is that of the line, and fixes the planner's samples too."""
-        if self._twin is not None:
-            self._twin.close()
-        self._twin = Twin(self.spec, seed)
+        self._twinned(self.spec, seed)
         self._rng = np.random.default_rng([seed, 4])
         self._expert = Expert(self.spec)
         self._proposer = self._expert if self.proposal == "expert" else self._built(seed, meaning)

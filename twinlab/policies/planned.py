@@ -1,7 +1,6 @@
 """Planning with the world model: the cloned policy proposes, a planner looks ahead and improves."""
 
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -13,14 +12,14 @@ from twinlab.planners import Planner
 from twinlab.plans import imagine
 from twinlab.policies._gate import Gate
 from twinlab.policies._limits import Limits
-from twinlab.policies._twin import Twin
+from twinlab.policies._twin import Twinned
 from twinlab.policies.cloned import Cloned
 from twinlab.readings import Readings
 from twinlab.scene import SceneSpec, read_scene
 
 
 @dataclass
-class Planned:
+class Planned(Twinned):
     """Model-predictive control: foreseen reward and value of action sequences near what the actor proposes.
 
     The cost of a sequence is minus its foreseen discounted reward and the value at its end (TD-MPC, Hansen et al.
@@ -54,13 +53,6 @@ class Planned:
     sees_truth: bool = False
     sees_pictures: bool = True
 
-    def __post_init__(self) -> None:
-        self._twin: Twin | None = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        """What goes to another process: the fields; a twin stays here."""
-        return {one.name: getattr(self, one.name) for one in fields(self)} | {"_twin": None}
-
     @property
     def stopped(self) -> str:
         """Why the line is halted now, in words; "" while it is not."""
@@ -83,10 +75,8 @@ class Planned:
         self._rng = np.random.default_rng([seed, 2])
         self._last: np.ndarray | None = None
         limit = self.gate or self.spec.gate
-        if self._twin is not None:
-            self._twin.close()
-        self._twin = Twin(self.spec, seed) if limit else None
-        known = {v.name for v in self._twin.cell.variables} if self._twin is not None else set()
+        twin = self._twinned(self.spec if limit else None, seed)
+        known = {v.name for v in twin.cell.variables} if twin is not None else set()
         self._gate = Gate(limit, tuple(v.name for v in self._actor.net.vectors if v.name in known))
 
     @torch.no_grad()

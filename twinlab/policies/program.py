@@ -53,7 +53,7 @@ class Taught:
     """
 
     def __init__(self, spec: SceneSpec) -> None:
-        self._cell = Cell(spec, without=[name for name, sensor in spec.sensors.items() if sensor.sees()])
+        self._cell = Cell(spec, without=spec.pictures)
         self._expert, self._names = Expert(spec), order_names(spec.task)
         self._readings = self._cell.reset(0)
         self._rows: list[dict[str, np.ndarray]] = []

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from twinlab import rooms
+from twinlab.evaluate import grid
 from twinlab.intervals import flipped, interval, text
-from twinlab.results._document import Target, grid, verdicts
+from twinlab.results._document import Target, verdicts
 from twinlab.results._runs import FIRST, LEARNED, Bench, Ends, Run, Tally, Tell
 
 POLICIES = ("still", "program", "expert", "cloned", "planned")

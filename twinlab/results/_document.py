@@ -1,11 +1,12 @@
 """docs/results.md: one section a line and part, each between marks, and an overview of all targets in it."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from twinlab.errors import FormatError
+from twinlab.evaluate import grid
 from twinlab.files import whole
 
 TITLES = {
@@ -46,15 +47,6 @@ class Target:
     found: str
     met: bool | None
     lines: int = 0
-
-
-def grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table in markdown."""
-
-    def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-    return "\n".join([line(head), "|---" * len(head) + "|", *map(line, rows)])
 
 
 def verdicts(targets: Iterable[Target]) -> str:

@@ -1,8 +1,7 @@
 """Closed-loop runs that are kept one by one, so that a job that was killed goes on with the next one."""
 
-import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,16 +11,15 @@ import numpy as np
 
 from twinlab.cell import Cell
 from twinlab.episodes import Policy, record
-from twinlab.files import whole
+from twinlab.files import fingerprint, whole
 from twinlab.kpi import ends_of
 from twinlab.policies._needed import Guarded
+from twinlab.quickstart import LEARNED, Tell
 from twinlab.scene import SceneSpec
 from twinlab.score import acting, pooled, run
 from twinlab.workers import spread
 
 FIRST = 60_000  # of the test seeds
-LEARNED = ("cloned", "planned")
-Tell = Callable[[str, int, int], None]
 Ends = tuple[float, float, float]
 """A mean, and the low and high end of its 95 % interval."""
 
@@ -99,8 +97,7 @@ class Bench:
     def _file(self, one: Run) -> Path:
         learned = {"weights": self.weights, "needed": self.spec.needed} if one.policy in LEARNED else {}
         what = {**asdict(one), "line": under(self.spec, one).digest, "ticks": self.ticks, **learned}
-        key = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:24]
-        return self.folder / f"{key}.json"
+        return self.folder / f"{fingerprint(what, 24)}.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,8 +209,7 @@ def _single(spec: SceneSpec, policies: tuple[Policy, ...], seed: int, ticks: int
 
 def _ends(spec: SceneSpec, policy: Policy, seed: int, ticks: int) -> dict[str, tuple[str, float]]:
     """Item → how it ended, and when [s]."""
-    unseen = [] if policy.sees_pictures else [name for name, sensor in spec.sensors.items() if sensor.sees()]
-    with Cell(spec, without=unseen) as cell:
+    with Cell(spec, without=() if policy.sees_pictures else spec.pictures) as cell:
         record(cell, policy, ticks, seed, keep=("busy",))
         times = {event.item: event.time for event in cell.events if event.item}
         return {item: (way, times[item]) for item, way in ends_of(cell.events).items()}

@@ -1,6 +1,5 @@
 """Tables of held-out episodes: what a model foresees and perceives, and whether its doubt is right."""
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from twinlab import evaluate
-from twinlab.files import whole
+from twinlab.files import fingerprint, whole
 from twinlab.model import WorldModel
 from twinlab.results._document import Target, verdicts
 from twinlab.results._runs import Tell
@@ -49,8 +48,7 @@ class Held:
             [_of(one) for one in every] for every in (self.episodes, self.training if part == "prediction" else ())
         ]
         what = {"part": part, "weights": self.weights, "episodes": episodes}
-        key = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:24]
-        file = self.folder / f"{part}-{key}.json"
+        file = self.folder / f"{part}-{fingerprint(what, 24)}.json"
         tell(part, 0, 1)
         if file.is_file():
             out = xr.Dataset.from_dict(json.loads(file.read_text(encoding="utf-8")))

@@ -18,7 +18,7 @@ _AUROC, _RATE, _HOURS = 0.95, 1.0, 3.0
 _STRENGTH = (
     "Strength of faults: a bias of one training standard deviation (2 cm of depth, 20 of 255 of a picture), a drift of "
     "a fifth of that a second, noise of half of it, all samples lost or frozen, 40 % of a picture covered, 20 % "
-    "stained, a camera turned by half a degree, 80 % of the light gone."
+    "stained, a camera turned by four of its pixels and moved by 1 cm, 80 % of the light gone."
 )
 
 

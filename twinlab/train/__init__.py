@@ -66,7 +66,7 @@ def fit(
     began, folder, fabric = time.monotonic(), None if out is None else Path(out), started(settings)
     with _scratch(settings, folder, fabric) as scratch:
         tracks, signals = _held(episodes, scratch, fabric, start)
-        data = _data(episodes, tracks) | ({} if start is None else {"started from": _weights(start)})
+        data = _data(episodes, tracks) | ({} if start is None else {"started from": checkpoint.weights(start)})
         run = _begun(fabric, settings, tracks, data, scratch, folder, progress, anew)
         model, single, objective = _built(tracks["train"], signals, settings, start)
         if team.count() > 1:
@@ -179,14 +179,6 @@ def _same(known: Signals, came: Signals) -> None:
             f"start is a model of other signals: {differ or 'actuators, limits or the tick'} differ from those of the "
             "episodes; train on from a model of this line, or anew without start"
         )
-
-
-def _weights(model: WorldModel) -> str:
-    """The digest of a model's weights."""
-    sums = hashlib.sha256()
-    for name, value in sorted(model.state_dict().items()):
-        sums.update(name.encode() + np.ascontiguousarray(value.cpu().numpy()).tobytes())
-    return sums.hexdigest()[:16]
 
 
 def _data(episodes: Iterable[xr.Dataset], tracks: Mapping[str, list[Track]]) -> dict[str, str]:

@@ -8,8 +8,9 @@ import xarray as xr
 
 from twinlab.batches import hold
 from twinlab.errors import FormatError
-from twinlab.formats._units import each, si
+from twinlab.formats._units import si
 from twinlab.formats.signals import Signals
+from twinlab.units import each_unit
 
 LOG = "time,pressure,temp\n0,1,20\n0.1,2,21\n0.2,3,22\n"
 UNITS = {"pressure": "bar", "temp": "degC"}
@@ -42,9 +43,9 @@ def test_units_become_si(unit, told):
 
 
 def test_units_of_several_numbers_are_told_one_by_one():
-    assert each("N N N N m N m N m", 6) == ["N", "N", "N", "N m", "N m", "N m"]
-    assert each("m s-1 m s-1 rad s-1 1", 4) == ["m s-1", "m s-1", "rad s-1", "1"]
-    assert each("rad s-1", 2) == ["rad s-1"] * 2
+    assert each_unit("N N N N m N m N m", 6) == ["N", "N", "N", "N m", "N m", "N m"]
+    assert each_unit("m s-1 m s-1 rad s-1 1", 4) == ["m s-1", "m s-1", "rad s-1", "1"]
+    assert each_unit("rad s-1", 2) == ["rad s-1"] * 2
 
 
 def test_values_become_si_and_are_held_on_ticks(tmp_path):

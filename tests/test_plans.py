@@ -130,7 +130,10 @@ def test_a_gap_is_told_in_the_signals_units_and_in_training_deviations(cell, pla
     assert gap["tcp_gap"].values[:, 1:] == pytest.approx(0.0, abs=1e-6)
     wanted = 0.02 / plan.signals["tcp"].std[0] / 2  # root mean square over four numbers
     assert gap["tcp_off"].values == pytest.approx(wanted, rel=1e-3)
+    pressed = check_plan(cell, right, names=["wrench"])["wrench_gap"]
+    assert pressed.attrs["units"] == "N N N N m N m N m"
     assert gap["tcp_gap"].attrs["units"].split() == list(plan.signals["tcp"].units)
+    assert plan.signals["wrench"].units == ("N",) * 3 + ("N m",) * 3
 
 
 def test_what_means_nothing_has_no_gap(cell, plan):

@@ -150,8 +150,9 @@ def check_plan(cell: Cell, plan: Plan, names: Collection[str] | None = None) -> 
     rows, events, now = _replayed(cell, plan.actions, needed)
     came = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
     out: dict[str, Any] = {}
+    units = {v.name: v.units for v in cell.variables}
     for signal in compared.values():
-        out |= _beside(signal, plan, came)
+        out |= _beside(signal, units[signal.name], plan, came)
     out |= {"reward_imagined": ("time", plan.reward, {"units": "1"})}
     out |= {"reward_came": ("time", came["reward"], {"units": "1"})}
     out |= {"reward_gap": ("time", came["reward"] - plan.reward, {"units": "1"})}
@@ -258,9 +259,9 @@ def _replayed(
     return rows, events, now
 
 
-def _beside(signal: Signal, plan: Plan, came: Readings) -> dict[str, Any]:
-    """The variables of one name; see `check_plan`."""
-    name, units = signal.name, " ".join(signal.units) or "1"
+def _beside(signal: Signal, units: str, plan: Plan, came: Readings) -> dict[str, Any]:
+    """The variables of one name, which is in these units; see `check_plan`."""
+    name = signal.name
     imagined, value = np.asarray(plan.imagined[name], float), came[name]
     dims, told, ticks = ("time", *signal.dims), ("time", *signal.dims), len(value)
     if signal.kind == "label":

@@ -15,11 +15,11 @@ from twinlab.cell import Cell
 from twinlab.effects import UNITS
 from twinlab.errors import ModelError, did_you_mean
 from twinlab.evaluate import readings_of
-from twinlab.formats._units import each
 from twinlab.intervals import interval
 from twinlab.model import WorldModel
 from twinlab.model.surprise import Surprise
 from twinlab.plans import Plan
+from twinlab.units import each_unit
 
 _COLOURS = {"picked": "tab:blue", "placed": "tab:green", "missed": "tab:red", "dropped": "tab:orange", "stop": "black"}
 
@@ -198,7 +198,7 @@ def foreseen(
             axis.fill_between(time, np.where(np.isnan(mean), np.nan, low), high, **band)
         if signal.kind != "vector":
             axis.set_ylim(-0.06, 1.06)
-        unit = each(recorded[signal.name].attrs["units"], signal.numbers)[i]
+        unit = each_unit(recorded[signal.name].attrs["units"], signal.numbers)[i]
         axis.set_ylabel(f"{name.replace(' ', chr(10), 1)} [{unit}]", fontsize=8)
         axis.tick_params(labelsize=7)
     _legend(figure, axes, len(chosen))

@@ -1,4 +1,4 @@
-"""Units in scene files: a bare number is SI, a string such as "100 mm/s" is converted, a wrong one is an error."""
+"""Units: in scene files a bare number is SI and a string such as "100 mm/s" is converted; texts that name several."""
 
 import re
 from functools import cache
@@ -39,6 +39,23 @@ def to_si(value: Any, description: str, where: str) -> Any:
         raise SceneError(f"{where}: came {value!r}; wanted a value in {unit[1]}, and {told}") from told
     except (pint.PintError, TokenError, AssertionError, ValueError, TypeError) as told:  # pint's parser is not strict
         raise SceneError(f"{where}: came {value!r}; wanted a number or a value in {unit[1]} ({told})") from told
+
+
+def each_unit(units: str, size: int) -> list[str]:
+    """A unit for each of several numbers, from a text that names them one by one or one for all.
+
+    >>> each_unit("m m s-1", 2), each_unit("N m", 7)[:2]
+    (['m', 'm s-1'], ['N m', 'N m'])
+    """
+    found: list[str] = []
+    for word in units.split():
+        if found and re.search(r"-\d$", word):
+            found[-1] += f" {word}"
+        else:
+            found.append(word)
+    if len(found) != size:
+        found = re.sub(r"\bN, m\b", "N m", ", ".join(found)).split(", ")
+    return found if len(found) == size > 1 else [units] * size
 
 
 @cache

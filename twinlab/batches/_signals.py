@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from twinlab.errors import ModelError, did_you_mean
+from twinlab.units import each_unit
 
 
 @dataclass(frozen=True)
@@ -94,9 +95,9 @@ def signal_of(name: str, variable: xr.DataArray) -> Signal:
     """The signal that a variable of an episode is, from its attributes alone; nothing is normalised yet."""
     told = variable.attrs
     shape = tuple(variable.sizes[d] for d in variable.dims if d != "time")
-    labels, units = tuple(map(str, told.get("labels", ()))), tuple(str(told.get("units", "")).split())
+    labels, units = tuple(map(str, told.get("labels", ()))), str(told.get("units", ""))
     size = int(np.prod(shape, dtype=int))
-    one_each = units if len(units) == size else units * size if len(units) == 1 and told["kind"] == "vector" else ()
+    one_each = tuple(each_unit(units, size)) if units and (size == 1 or told["kind"] == "vector") else ()
     dims = tuple(str(d) for d in variable.dims if d != "time")
     given, link, mounts = str(told.get("given", "")), str(told.get("link", "")), tuple(map(str, told.get("mounts", ())))
     found = Signal(name, told["kind"], told["role"], dims, shape, labels, one_each, given)

@@ -8,8 +8,8 @@ import numpy as np
 import xarray as xr
 
 from twinlab.errors import FormatError, did_you_mean
-from twinlab.formats._units import each
 from twinlab.formats._whole import labels_of, over_time
+from twinlab.units import each_unit
 
 PLAIN: dict[str, dict[str, Any]] = {
     "timestamp": {"dtype": "float32", "shape": [1], "names": None},
@@ -82,7 +82,7 @@ def features(episode: xr.Dataset, where: Plan) -> dict[str, dict[str, Any]]:
         out[key]["info"] = _info(episode[name])
     if where.state:
         names = [label for name in where.state for label in _names(name, episode[name])]
-        units = [unit for v in (episode[name] for name in where.state) for unit in each(v.attrs["units"], v[0].size)]
+        units = [unit for v in (episode[name] for name in where.state) for unit in each_unit(v.attrs["units"], v[0].size)]
         info = {"units": units, "kind": "vector", "role": "reading"}
         out["observation.state"] = {"dtype": "float32", "shape": [len(names)], "names": names, "info": info}
     for key, name in where.columns.items():

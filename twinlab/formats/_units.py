@@ -49,23 +49,6 @@ def si(unit: str, where: str) -> tuple[str, float, float]:
     return name, float(f"{high - low:.15g}"), float(f"{low:.15g}")
 
 
-def each(units: str, size: int) -> list[str]:
-    """A unit for each of several numbers, from a text that names them one by one or one for all.
-
-    >>> each("m m s-1", 2), each("N m", 7)[:2]
-    (['m', 'm s-1'], ['N m', 'N m'])
-    """
-    found: list[str] = []
-    for word in units.split():
-        if found and re.search(r"-\d$", word):
-            found[-1] += f" {word}"
-        else:
-            found.append(word)
-    if len(found) != size:
-        found = re.sub(r"\bN, m\b", "N m", ", ".join(found)).split(", ")
-    return found if len(found) == size > 1 else [units] * size
-
-
 def _candidates(unit: str) -> tuple[str, ...]:
     """SI units to try, those of angles only where the unit names an angle."""
     angle, energy = bool(_ANGLES.search(unit)), bool(_ENERGIES.search(unit))

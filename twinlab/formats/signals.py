@@ -16,9 +16,9 @@ from twinlab.formats import wanted
 from twinlab.formats._cells import Dialect, Table, read_csv, read_parquet
 from twinlab.formats._files import each, write_each
 from twinlab.formats._foreign import about, held, limits
-from twinlab.formats._units import each as each_unit
 from twinlab.formats._units import si
 from twinlab.formats._whole import check, described, labels_of, over_time, parsed, restored
+from twinlab.units import each_unit
 
 _THROUGH = {"b": np.int8}  # by what texts become such numbers
 _CLOSE = 1e-6  # to which dates in 64 bits can be told apart [s]

@@ -82,7 +82,9 @@ def features(episode: xr.Dataset, where: Plan) -> dict[str, dict[str, Any]]:
         out[key]["info"] = _info(episode[name])
     if where.state:
         names = [label for name in where.state for label in _names(name, episode[name])]
-        units = [unit for v in (episode[name] for name in where.state) for unit in each_unit(v.attrs["units"], v[0].size)]
+        units = [
+            unit for v in (episode[name] for name in where.state) for unit in each_unit(v.attrs["units"], v[0].size)
+        ]
         info = {"units": units, "kind": "vector", "role": "reading"}
         out["observation.state"] = {"dtype": "float32", "shape": [len(names)], "names": names, "info": info}
     for key, name in where.columns.items():

@@ -167,10 +167,10 @@ def _held(
 
 
 def _same(known: Signals, came: Signals) -> None:
-    """Raise unless a model's signals are those that episodes hold, normalisation and calibration aside."""
+    """Raise unless a model's signals are those that episodes hold; normalisation, calibration and units aside."""
 
     def plain(signals: Signals) -> dict[str, Signal]:
-        return {s.name: replace(s, mean=(), std=(), varies=(), camera=()) for s in signals.all}
+        return {s.name: replace(s, mean=(), std=(), varies=(), camera=(), units=()) for s in signals.all}
 
     one, other = plain(known), plain(came)
     differ = sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))

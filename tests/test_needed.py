@@ -18,12 +18,12 @@ def needing(spec: SceneSpec, *names: str) -> SceneSpec:
 
 def halted(spec: SceneSpec, ticks: int, without: tuple[str, ...] = (), faulty: SceneSpec | None = None) -> list[str]:
     """Why the line is halted at each tick, "" where it is not."""
-    needed, told = Needed(spec), []
+    needed, told, safe = Needed(spec), [], [a.safe for a in spec.actuators]
     with Cell(faulty or spec, without) as cell:
         readings = cell.reset(60_000)
         for _ in range(ticks):
             action = needed(readings, WISH)
-            assert (action == (0 if needed.stopped else WISH)).all()
+            assert (action == (safe if needed.stopped else WISH)).all()
             told.append(needed.stopped)
             readings = cell.step(action)
     return told
@@ -98,3 +98,15 @@ def test_each_stop_is_kept_with_its_reason(blind_spec):
     for seen in (there, {"tcp": there["tcp"]}, there, {"width": there["width"]}):
         needed(seen, WISH)
     assert needed.reasons == tuple(f"stopped: {n!r} gives no readings, and the line needs it" for n in ("width", "tcp"))
+
+
+def test_what_an_inspection_without_its_camera_cannot_judge_is_rejected():
+    spec = read_scene("inspection")
+    assert "top_rgb" in spec.needed
+    needed, wish = Needed(spec), np.array([-1.0], np.float32)
+    with Cell(spec, without=spec.pictures) as cell:
+        readings = cell.reset(60_000)
+        while not any(event.kind == "placed" for event in cell.events):
+            readings = cell.step(needed(readings, wish))
+        first = next(event for event in cell.events if event.kind == "placed")
+    assert needed.stopped and first.place == "reject_bin"

@@ -27,12 +27,14 @@ class Actuator:
         name: "arm.x".
         low, high: what it is limited to.
         units: SI unit.
+        safe: what it is set to while a line is halted: zero asks for nothing, but a verdict rejects.
     """
 
     name: str
     low: float
     high: float
     units: str
+    safe: float = 0.0
 
 
 def flag(tag: str, value: Value, wanted: str = "true or false") -> bool:

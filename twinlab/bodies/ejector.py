@@ -82,8 +82,8 @@ class Ejector(Body):
         return Progress((False,) * (self.delay - 1))
 
     def actuators(self, name: str) -> tuple[Actuator, ...]:
-        """The verdict: above 0 rejects."""
-        return (Actuator(name, -1, 1, "1"),)
+        """The verdict: above 0 rejects, which is what a part gets that nobody can judge."""
+        return (Actuator(name, -1, 1, "1", safe=1.0),)
 
     def command(self, name: str, world: World, state: Progress, values: Mapping[str, float], tick: float) -> Progress:
         """Take the verdict of this tick."""

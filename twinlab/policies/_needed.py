@@ -43,7 +43,7 @@ class Needed:
 
     def __init__(self, spec: SceneSpec, grace: float = 1.0, periods: float = 3.0) -> None:
         self.stopped, self.reasons = "", tuple[str, ...]()
-        self._tick, self._halt = spec.physics.tick, np.zeros(len(spec.actuators), np.float32)
+        self._tick, self._halt = spec.physics.tick, np.array([a.safe for a in spec.actuators], np.float32)
         self._sensors = {name: spec.sensors[name] for name in spec.needed}
         self._names = sorted(spec.sensors, key=len, reverse=True)  # the longest that fits is whose reading it is
         self._late, self._grace = dict[str, float](), dict[str, float]()
@@ -57,9 +57,10 @@ class Needed:
         self._absent: tuple[str, ...] = ()
 
     def __call__(self, readings: Readings, wish: np.ndarray) -> np.ndarray:
-        """The set-points of a tick (actuator,): those that are wished, or, while the line is halted, zeros.
+        """The set-points of a tick (actuator,): those that are wished, or, while the line is halted, safe ones.
 
-        A set-point of zero asks for nothing: arms and fingers stand, valves, cups and chucks stay as they are.
+        Mostly zero, which asks for nothing: arms and fingers stand, valves, cups and chucks stay as they are. Parts
+        that come without a verdict are rejected, see `Actuator.safe`.
 
         Args:
             readings: of this tick; called at each tick, once.

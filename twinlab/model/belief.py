@@ -27,7 +27,9 @@ class Dynamics(nn.Module):
 
     A linear part carries the vector readings (fitted in closed form before training, see `start_linear`) and what is
     sought; a residual network with several heads on one trunk adds the rest. How far these heads differ is the model's
-    own doubt (bootstrap ensembles: Osband et al. 2016; PETS: Chua et al. 2018).
+    own doubt (bootstrap ensembles: Osband et al. 2016; PETS: Chua et al. 2018). The change of each vector reading goes
+    through a gate, a sigmoid stretched and clipped so that it can be all shut (hard concrete: Louizos et al. 2018):
+    what stands still, such as fingers that hold, is told to stand still, and not almost.
 
     Args:
         latent, sought, vectors, actions: sizes of the belief's three parts and of an action.
@@ -50,23 +52,28 @@ class Dynamics(nn.Module):
             nn.SiLU(),
         )
         self.heads = nn.Linear(hidden, members * self.size)
+        self.gate = nn.Linear(hidden, vectors)
         with torch.no_grad():
-            for layer, share in ((self.heads, 0.1), (self.linear, 0.0), (self.drift, 0.0)):
+            for layer, share in ((self.heads, 0.1), (self.gate, 0.1), (self.linear, 0.0), (self.drift, 0.0)):
                 if layer is not None:
                     layer.weight.mul_(share)
                     layer.bias.zero_()
+            self.gate.bias.fill_(2.0)  # almost open: 0.96
             self.heads.weight.unflatten(0, (members, self.size))[:, latent:] = 0  # start at the linear part
 
     def forward(self, belief: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
         """Each head's next belief (N, member, size) from a belief (N, size) and a scaled action (N, actuator)."""
-        moved = self.heads(self.trunk(torch.cat([belief, action], dim=-1))).unflatten(-1, (self.members, self.size))
-        latent, sought, vectors = (belief[:, None] + moved).split(self.parts, dim=-1)
-        plain = belief[:, self.parts[0] :]
-        moves = None if self.drift is None else self.drift(torch.cat([plain, action], dim=-1))
-        sought = sought if moves is None else sought + moves[:, None]
-        drift = self.linear(torch.cat([plain[:, self.parts[1] :], action], dim=-1))
-        latent = nn.functional.layer_norm(latent, (self.parts[0],))
-        return torch.cat([latent, sought, vectors + drift[:, None]], dim=-1)
+        trunk = self.trunk(torch.cat([belief, action], dim=-1))
+        moved = self.heads(trunk).unflatten(-1, (self.members, self.size))
+        latent, sought, change = moved.split(self.parts, dim=-1)
+        before = belief[:, None].split(self.parts, dim=-1)
+        plain = torch.cat([belief[:, self.parts[0] :], action], dim=-1)
+        if self.drift is not None:
+            sought = sought + self.drift(plain)[:, None]
+        change = change + self.linear(plain[:, self.parts[1] :])[:, None]
+        gate = (1.2 * torch.sigmoid(self.gate(trunk)) - 0.1).clamp(0, 1)[:, None]
+        latent = nn.functional.layer_norm(before[0] + latent, (self.parts[0],))
+        return torch.cat([latent, before[1] + sought, before[2] + gate * change], dim=-1)
 
     @torch.no_grad()
     def start_linear(self, weight: torch.Tensor) -> None:

@@ -70,6 +70,18 @@ def test_vector_readings_that_are_there_are_believed(model, batch):
     assert torch.allclose(model.decode(belief)["tool"], batch.readings["tool"][:, 0], atol=1e-6)
 
 
+def test_vector_readings_whose_gate_is_shut_stand_still_and_all_others_go_on(windows, batch):
+    model = WorldModel(windows.signals, SMALL).eval()
+    before, action = model.update(model.initial(3), now(batch)), batch.action[:, 0]
+    with torch.no_grad():
+        model.dynamics.linear.bias.fill_(0.5)
+        went = model.step(before, action)
+        model.dynamics.gate.bias[0] = -50
+        after = model.step(before, action)
+    assert torch.equal(after[:, -3], before[:, -3])
+    assert torch.equal(after[:, -2:], went[:, -2:]) and (went[:, -3:] > before[:, -3:] + 0.4).all()
+
+
 def test_observing_is_stepping_and_updating_tick_by_tick(model, batch):
     readings = {name: value[:, :4] for name, value in batch.readings.items()}
     belief = model.update(model.initial(3), now(batch))

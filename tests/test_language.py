@@ -72,3 +72,9 @@ def test_counts_and_settings_are_told_too():
 
 def test_a_goal_without_places_has_no_numbers():
     assert Meaning("watch", "").numbers({}, CENTRES) == {}
+
+
+def test_what_is_counted_has_its_turn_in_the_order_in_which_it_is_asked_for():
+    told = Meaning("put", "part", {}, counts={"washer": 2, "bolt": 0, "nut": 1}).numbers({}, {})
+    turns = {name: value for name, (value, _) in told.items() if name.endswith("turn")}
+    assert turns == {"washer turn": 1.0, "nut turn": 2.0, "bolt turn": 0.0}

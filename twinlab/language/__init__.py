@@ -13,7 +13,8 @@ class Meaning:
         attribute: by which property items are told apart, such as "colour" or "shape".
         destination: value of that property → name of the place.
         scrap: name of the place for defective items, "" if defects are ignored.
-        counts: value of that property → how many are wanted, {} for all that there are.
+        counts: value of that property → how many are wanted, in the order in which they are asked for; {} for all that
+            there are.
         settings: place → what is to be set there, in SI units, {} if nothing is.
     """
 
@@ -36,7 +37,8 @@ class Meaning:
         """The goal as numbers with units, by name: what a model is told of it.
 
         Where something belongs is told as a place in space, not as a name: "colour red: named, x, y, z". What the goal
-        does not name is 0. The names follow from the line and the kind of goal, not from what an episode's goal is.
+        does not name is 0. Of what is counted its turn is told too, from 1. The names follow from the line and the kind
+        of goal, not from what an episode's goal is.
 
         Args:
             kinds: property → values, of the items that the line's bodies bring.
@@ -52,6 +54,9 @@ class Meaning:
         if self.scrap:
             out |= _told("scrap", centres.get(self.scrap))
         out |= {f"{value} count": (float(count), "1") for value, count in sorted(self.counts.items())}
+        turns = [value for value, count in self.counts.items() if count]
+        turn = {value: turns.index(value) + 1 if value in turns else 0 for value in sorted(self.counts)}
+        out |= {f"{value} turn": (float(number), "1") for value, number in turn.items()}
         return out | {f"{place} setting": (float(value), "1") for place, value in sorted(self.settings.items())}
 
 

@@ -109,6 +109,12 @@ def test_which_sensors_are_redundant_is_no_part_of_what_a_run_follows_from(blind
     assert "redundant = true" in other.toml()
 
 
+def test_how_much_recordings_are_disturbed_is_no_part_of_what_a_run_follows_from(blind_spec):
+    other = blind_spec.change({"noise": 0.02})
+    assert other.noise == 0.02 != blind_spec.noise and other.digest == blind_spec.digest
+    assert "noise = 0.02" in other.toml()
+
+
 @pytest.mark.parametrize("name", scene_names())
 def test_every_scene_says_which_sensors_it_can_do_without(name):
     spec = read_scene(name)

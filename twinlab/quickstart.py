@@ -167,7 +167,7 @@ def chosen(job: Quickstart, spec: SceneSpec, store: EpisodeStore, part: str) -> 
 
 
 def line(scene: str, folder: str | Path, ticks: int, steps: int, workers: int, validation: int = 12) -> Quickstart:
-    """How much a line's model is recorded and trained; nothing is scored.
+    """How much a line's model is recorded and trained, disturbed as much as its scene says; nothing is scored.
 
     Args:
         scene: the line.
@@ -181,6 +181,7 @@ def line(scene: str, folder: str | Path, ticks: int, steps: int, workers: int, v
     return Quickstart(
         scene=scene, folder=str(Path(folder) / spec.name), ticks=spec.ticks, training=max(1, round(ticks / spec.ticks)),
         validation=validation, held_out=0, runs=(), workers=workers, fit=Fit().of(steps),
+        noises=tuple(round(spec.noise * share / 3, 4) for share in range(4)),
     )  # fmt: skip
 
 

@@ -67,9 +67,8 @@ class SceneSpec(BaseModel):
     planned_run_time: float = Field(5.0, gt=0, description="planned run time per item, PRI of ISO 22400-2 [s]")
     ticks: int = Field(600, ge=1, description="how long an episode of this line should be, in control ticks [1]")
     renderer: str = Field("raster", description="which of renderers/ draws the cameras' pictures")
-    gate: float = Field(
-        0.0, ge=0, description="largest gap of a plan's replay at which it is executed, 0 for no gate [training std]"
-    )
+    gate: float = Field(0.0, ge=0, description="largest gap of a replayed plan that is done, 0: no gate [training std]")
+    noise: float = Field(0.15, ge=0, description="how much recordings of its expert are disturbed at most [1]")
     physics: Physics = Physics()
     bodies: dict[str, Body] = Field(default_factory=dict)
     cameras: dict[str, Camera] = Field(default_factory=dict)
@@ -83,10 +82,11 @@ class SceneSpec(BaseModel):
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all that a run follows from, defaults included, as 16 hex digits; not of what is `redundant`."""
+        """SHA-256 of all that a run follows from, defaults included, as 16 hex digits; not of `redundant`, `noise`."""
         tables = self.tables()
         for sensor in tables["sensors"].values():
             del sensor["redundant"]  # a measured answer: a recording stays one of this line when it is corrected
+        del tables["noise"]
         if not self.gate:
             del tables["gate"]
         return fingerprint(tables)
@@ -122,7 +122,7 @@ class SceneSpec(BaseModel):
     def toml(self) -> str:
         """The line as a scene file; what is as by default is left out."""
         out: dict[str, Any] = {}
-        for key in ("title", "description", "planned_run_time", "ticks", "renderer", "gate"):
+        for key in ("title", "description", "planned_run_time", "ticks", "renderer", "gate", "noise"):
             if getattr(self, key) != type(self).model_fields[key].default:
                 out[key] = getattr(self, key)
         for key in ("physics", "light"):

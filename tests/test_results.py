@@ -18,7 +18,7 @@ from twinlab.results import Counts, Evaluation
 from twinlab.results._control import _compared, _kept
 from twinlab.results._document import Target, placed, verdicts
 from twinlab.results._runs import Bench, Run, Tally, under
-from twinlab.results._seen import covered, foreseen
+from twinlab.results._seen import Held, covered, foreseen
 from twinlab.results._surprise import noticed, surprise
 from twinlab.scene import FOLDERS, read_scene
 
@@ -337,3 +337,19 @@ def test_the_document_that_comes_with_twinlab_is_whole():
     text = (Path(__file__).parents[1] / "docs" / "results.md").read_text(encoding="utf-8")
     again = placed(text, "no_such_line", "control", "nothing")
     assert "## no_such_line" in again and results.overview(text) in text
+
+
+def test_what_was_judged_by_another_calibration_is_judged_anew(model, tmp_path):
+    net, asked = WorldModel.load(model), []
+    held = Held(net, "abc", [], [], tmp_path)
+
+    def judged(part: str) -> None:
+        held.result(part, lambda: asked.append(part) or xr.Dataset(), nothing)
+
+    for part in ("prediction", "calibration"):
+        judged(part)
+        judged(part)
+    net.calibration = replace(net.calibration, episodes=net.calibration.episodes + 1)
+    for part in ("prediction", "calibration"):
+        judged(part)
+    assert asked == ["prediction", "calibration", "calibration"]

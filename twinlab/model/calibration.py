@@ -37,7 +37,7 @@ class Calibration:
         levels: shares that an interval holds, rising (L,).
         factors: name → half width of the interval over the doubt (A, L, number).
         floors: name → what is added to the doubt, in training standard deviations (A, number); 0 for truth, whose head
-            tells a standard deviation, the median error for readings.
+            tells a standard deviation, the mean error for readings, whose jumps the heads may not doubt.
         episodes, moments: on how many this rests.
     """
 
@@ -247,7 +247,7 @@ def _scaled(
     off, doubt = off[there], doubt[there]
     varies = np.array(signal.varies)
     if signal.role == "reading":
-        floors[varies] = np.median(off, axis=0)
+        floors[varies] = np.mean(off, axis=0)
     ratio = off / np.maximum(doubt + floors[varies], 1e-9)
     if len(ratio) < _FEW:
         ratio = np.repeat(ratio.reshape(-1, 1), ratio.shape[1], axis=1)

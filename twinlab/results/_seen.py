@@ -37,7 +37,7 @@ class Held:
     folder: Path
 
     def result(self, part: str, found: Callable[[], xr.Dataset], tell: Tell) -> xr.Dataset:
-        """What a part found, or what it did with the same weights on the same episodes.
+        """What a part found, or what it did with the same weights and calibration on the same episodes.
 
         Args:
             part: its name.
@@ -47,7 +47,9 @@ class Held:
         episodes = [
             [_of(one) for one in every] for every in (self.episodes, self.training if part == "prediction" else ())
         ]
-        what = {"part": part, "weights": self.weights, "episodes": episodes}
+        what: dict[str, object] = {"part": part, "weights": self.weights, "episodes": episodes}
+        if part != "prediction" and self.model.calibration is not None:
+            what["calibration"] = self.model.calibration.table()
         file = self.folder / f"{part}-{fingerprint(what, 24)}.json"
         tell(part, 0, 1)
         if file.is_file():

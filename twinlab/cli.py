@@ -126,7 +126,7 @@ def evaluate(
     varied: Annotated[int, typer.Option(min=1, help="runs of each policy with variation")] = 20,
     faulty: Annotated[int, typer.Option(min=0, help="runs of each policy with one fault each")] = 20,
     oracle: Annotated[int, typer.Option(min=0, help="runs of the oracle, one item each")] = 12,
-    held_out: Annotated[int, typer.Option(min=1, help="held-out episodes")] = 6,
+    held_out: Annotated[int, typer.Option(min=1, help="held-out episodes")] = 24,
     hours: Annotated[float, typer.Option(help="how long surprise is watched without faults [h]")] = 3.0,
     ticks: Annotated[int | None, typer.Option(min=1, help="length of each run, instead of the line's own")] = None,
     parts: Annotated[str, typer.Option(help="which tables: prediction,perception,control,surprise,calibration")] = "",

@@ -56,7 +56,7 @@ class Evaluation:
     folder: str = "data/runs/evaluate"
     parts: tuple[str, ...] = PARTS
     counts: Counts = field(default_factory=Counts)
-    held_out: int = 6
+    held_out: int = 24
     training: int = 12
     hours: float = 3.0
     each: int = 3

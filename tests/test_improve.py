@@ -145,8 +145,8 @@ def test_a_reward_is_foreseen_of_what_was_done_and_compared_with_the_one_that_ca
         ({"episodes": 0}, "a round's episodes came as 0; wanted 1 or more"),
         ({"ticks": 0}, "a round's ticks came as 0"),
         ({"noises": ()}, "noises came as none"),
-        ({"ahead": 20}, "ahead came as 20; training looks at 34 ticks at a time"),
-        ({"ticks": 33}, "ticks came as 33; training looks at 34"),
+        ({"ahead": 20}, "ahead came as 20; training looks at 44 ticks at a time"),
+        ({"ticks": 43}, "ticks came as 43; training looks at 44"),
         ({"validation": 10_001}, "validation came as 10001; there are 10000"),
     ],
 )

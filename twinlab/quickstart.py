@@ -23,6 +23,7 @@ from twinlab.train import Fit, fit
 from twinlab.widgets.report import report
 from twinlab.widgets.scene_view import SceneView
 
+LEARNED = ("cloned", "planned")
 Tell = Callable[[str, int, int], None]
 _VALIDATION, _TEST, _HELD_OUT = 50_000, 60_000, 65_000  # first seeds: validation, scoring, prediction
 
@@ -219,9 +220,6 @@ def scored(job: Quickstart, spec: SceneSpec, name: str, count: int, tell: Tell) 
     kept.parent.mkdir(parents=True, exist_ok=True)
     kept.write_text(json.dumps(found.to_dict()), encoding="utf-8")
     return found
-
-
-LEARNED = ("cloned", "planned")
 
 
 def _errors(foreseen: xr.Dataset) -> list[dict[str, str]]:

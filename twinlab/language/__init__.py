@@ -54,9 +54,8 @@ class Meaning:
         if self.scrap:
             out |= _told("scrap", centres.get(self.scrap))
         out |= {f"{value} count": (float(count), "1") for value, count in sorted(self.counts.items())}
-        turns = [value for value, count in self.counts.items() if count]
-        turn = {value: turns.index(value) + 1 if value in turns else 0 for value in sorted(self.counts)}
-        out |= {f"{value} turn": (float(number), "1") for value, number in turn.items()}
+        turns = {value: turn for turn, value in enumerate((v for v, count in self.counts.items() if count), 1)}
+        out |= {f"{value} turn": (float(turns.get(value, 0)), "1") for value in sorted(self.counts)}
         return out | {f"{place} setting": (float(value), "1") for place, value in sorted(self.settings.items())}
 
 

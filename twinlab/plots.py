@@ -50,7 +50,7 @@ def episode(recorded: xr.Dataset, names: Sequence[str] = ("tcp", "width", "wrenc
     for axis, name in zip(axes[:, 0], names, strict=True):
         values = recorded[name]
         lines = axis.plot(recorded["time"], values.values.reshape(values.sizes["time"], -1), lw=1)
-        axis.set_ylabel(f"{name}\n[{_unit(values.attrs['units'])}]", fontsize=8)
+        axis.set_ylabel(f"{name}\n[{_unit(values)}]", fontsize=8)
         if "labels" in values.attrs:
             axis.legend(lines, values.attrs["labels"], fontsize=6, ncols=3, loc="upper right")
         for time, kind in zip(recorded["event_time"].values, recorded["event_kind"].values, strict=True):
@@ -326,9 +326,9 @@ def _shown(value: np.ndarray, kind: str) -> np.ndarray:
     return value if value.dtype == np.uint8 else np.clip(value / 255 if value.max() > 1.5 else value, 0, 1)
 
 
-def _unit(text: str) -> str:
+def _unit(values: xr.DataArray) -> str:
     """The units of a vector's numbers, each once."""
-    return ", ".join(dict.fromkeys(text.split()))
+    return ", ".join(dict.fromkeys(each_unit(values.attrs["units"], int(np.prod(values.shape[1:], dtype=int)))))
 
 
 def _followed(

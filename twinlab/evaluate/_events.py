@@ -5,10 +5,11 @@ import re
 import numpy as np
 import xarray as xr
 
+from twinlab.units import each_unit
+
 COMMAND = 0.3  # a set-point moves by more than this share of its range
 FORCE = 5.0  # a measured force differs from that of now by more than this [N]
 _TOUCH = re.compile(r"(^|_)(contact|held|touch|touched|grasped)$")
-_AXIS = re.compile(r"^f[xyz]$")
 
 
 def eventful(episode: xr.Dataset, now: np.ndarray, ticks: int) -> np.ndarray:
@@ -44,7 +45,4 @@ def eventful(episode: xr.Dataset, now: np.ndarray, ticks: int) -> np.ndarray:
 def _forces(variable: xr.DataArray) -> list[int]:
     """Which of a vector's numbers are forces."""
     size = int(np.prod(variable.shape[1:], dtype=int))
-    units, labels = str(variable.attrs.get("units", "")).split(), list(map(str, variable.attrs.get("labels", ())))
-    if units == ["N"] or len(units) == size:
-        return [i for i, one in enumerate(units * size if len(units) == 1 else units) if one == "N"]
-    return [i for i, label in enumerate(labels) if units[:1] == ["N"] and _AXIS.match(label)]
+    return [i for i, one in enumerate(each_unit(str(variable.attrs.get("units", "")), size)) if one == "N"]

@@ -67,7 +67,7 @@ def passes(model: WorldModel, tracks: list[Track], stage: Stage, settings: Fit) 
     rng = np.random.default_rng(0)
     batch = windows.sample(rng, stage.batch)
     choices = draw(model, stage.batch, stage.window, rng, stage.starts, settings.drop, settings.blind)
-    return lambda: objective(batch, choices)["loss"]
+    return lambda: objective(batch, choices)[0]["loss"]
 
 
 def over_bare(settings: Fit, store: EpisodeStore, model: WorldModel, losses: Losses) -> dict[str, float]:

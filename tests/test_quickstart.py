@@ -180,5 +180,9 @@ def test_a_lines_job_is_as_long_as_its_ticks_say_in_episodes_of_its_own_length(t
     assert job.folder == str(tmp_path / "machine_tending")
     assert (job.fit.seeing.steps, job.fit.following.steps) == (7, 7)
     assert line("sorting", tmp_path, ticks=10, steps=1, workers=1).training == 1
-    assert line("sorting", tmp_path, ticks=10, steps=1, workers=1).noises == (0, 0.05, 0.1, 0.15)
-    assert line("valve_round", tmp_path, ticks=10, steps=1, workers=1).noises == (0, 0.0067, 0.0133, 0.02)
+
+
+def test_a_job_disturbs_as_much_as_its_scene_says_unless_it_says_itself():
+    assert Quickstart("sorting").disturbed == (0, 0.05, 0.1, 0.15)
+    assert Quickstart("valve_round").disturbed == (0, 0.0067, 0.0133, 0.02)
+    assert Quickstart("valve_round", noises=(0.3,)).disturbed == (0.3,)

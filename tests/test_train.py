@@ -80,6 +80,7 @@ def test_without_a_training_episode_nothing_is_trained():
         ({"steps": 0}, "steps came as 0; wanted more than 0"),
         ({"rate": float("nan")}, "rate came as nan"),
         ({"horizon": -1}, "horizon came as -1"),
+        ({"fresh": 1.5}, "fresh came as 1.5; wanted a chance, from 0 to 1"),
         ({"starts": 5}, "starts as 5; wanted 0 or more ticks ahead, from at most the 4 ticks of its window"),
     ],
 )

@@ -19,7 +19,7 @@ from twinlab.train import Stage, fit
 SETTINGS = replace(
     toy.SMALL,
     seeing=Stage(steps=7, batch=8, window=1, horizon=0, starts=1, rate=1e-3),
-    following=Stage(steps=7, batch=8, window=4, horizon=5, starts=2, rate=1e-3),
+    following=Stage(steps=7, batch=8, window=4, horizon=5, starts=2, rate=1e-3, fresh=0.4),
     cloning=Cloning(steps=9, batch=32),
     drop=0.5,
     blind=0.5,

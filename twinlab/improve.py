@@ -35,7 +35,7 @@ _VALIDATION = (50_000, 60_000)  # seeds
 _FILES = ("config.json", "card.md", "model.safetensors")  # the weights last: a folder with weights is whole
 _SHORT = Fit(
     seeing=Stage(steps=200, batch=64, window=1, horizon=0, starts=1, rate=1e-3),
-    following=Stage(steps=300, batch=32, window=24, horizon=20, starts=2, rate=1e-3),
+    following=Stage(steps=300, batch=32, window=24, horizon=20, starts=2, rate=1e-3, fresh=0.125),
     cloning=Cloning(steps=2000, rate=1e-3),
 )
 

@@ -37,7 +37,7 @@ class Quickstart:
         folder: where recordings, model, scores and report are kept.
         ticks: length of an episode [1].
         training, validation, held_out: episodes of the disturbed expert for these [1].
-        noises: how much it is disturbed, in turn, see `episodes.record`.
+        noises: how much it is disturbed, in turn, see `episodes.record`; empty is as its scene says, see `disturbed`.
         runs: policy → on how many test seeds it is scored [1].
         workers: processes that simulate at once [1].
         fit: how the model is trained.
@@ -49,10 +49,15 @@ class Quickstart:
     training: int = 42
     validation: int = 4
     held_out: int = 6
-    noises: tuple[float, ...] = (0.0, 0.05, 0.1, 0.15)
+    noises: tuple[float, ...] = ()
     runs: tuple[tuple[str, int], ...] = (("still", 20), ("program", 20), ("expert", 20), ("cloned", 10), ("planned", 4))
     workers: int = 2
     fit: Fit = Fit()
+
+    @property
+    def disturbed(self) -> tuple[float, ...]:
+        """How much it is disturbed, in turn: `noises`, or from nothing to as much as the scene says."""
+        return self.noises or tuple(round(read_scene(self.scene).noise * share / 3, 4) for share in range(4))
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,7 +187,6 @@ def line(scene: str, folder: str | Path, ticks: int, steps: int, workers: int, v
     return Quickstart(
         scene=scene, folder=str(Path(folder) / spec.name), ticks=spec.ticks, training=max(1, round(ticks / spec.ticks)),
         validation=validation, held_out=0, runs=(), workers=workers, fit=Fit().of(steps),
-        noises=tuple(round(spec.noise * share / 3, 4) for share in range(4)),
     )  # fmt: skip
 
 
@@ -196,7 +200,7 @@ def trained(job: Quickstart, store: EpisodeStore, tell: Tell) -> WorldModel:
     out = Path(job.folder) / "model"
     spec = read_scene(job.scene)
     wanted = [i for name in ("training", "validation") for i in chosen(job, spec, store, name)]
-    what = {"scene": spec.digest, "ticks": job.ticks, "episodes": len(wanted), "noises": job.noises}
+    what = {"scene": spec.digest, "ticks": job.ticks, "episodes": len(wanted), "noises": job.disturbed}
     made = fingerprint({"fit": asdict(job.fit), **what})
     done = out / "job.json"
     if done.is_file() and json.loads(done.read_text(encoding="utf-8")) == made:
@@ -271,5 +275,6 @@ def _seeds(job: Quickstart) -> dict[str, range]:
 
 def _kinds(job: Quickstart) -> dict[int, tuple[str, float]]:
     """Seed → who acts in its episode, and how much he is disturbed."""
-    kinds = [("straying" if i % 3 else "expert", job.noises[i % len(job.noises)]) for i in range(3 * len(job.noises))]
+    noises = job.disturbed
+    kinds = [("straying" if i % 3 else "expert", noises[i % len(noises)]) for i in range(3 * len(noises))]
     return {s: kinds[i % len(kinds)] for part in _seeds(job).values() for i, s in enumerate(part)}

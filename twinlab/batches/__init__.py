@@ -160,6 +160,17 @@ class Windows:
         """Numbers of `size` windows (size,), drawn with the generator."""
         return rng.integers(len(self), size=size)
 
+    def first(self, rng: np.random.Generator, size: int) -> np.ndarray:
+        """Numbers of `size` windows (size,) that begin within a window's length of their episodes' beginnings."""
+        counts = np.diff(self._ends)
+        which = rng.choice(np.flatnonzero(counts), size)
+        return self._ends[which] + rng.integers(np.minimum(self.window, counts[which]))
+
+    def onward(self, which: np.ndarray) -> np.ndarray:
+        """Numbers of the windows (n,) that begin where those of other numbers (n,) end; -1 where an episode ends."""
+        ends = self._ends[np.searchsorted(self._ends, which, side="right")]
+        return np.where(which + self.window < ends, which + self.window, -1)
+
     def take(self, which: Iterable[int]) -> Batch:
         """The batch of the windows of these numbers."""
         numbers = np.fromiter(which, int)

@@ -161,10 +161,16 @@ class WorldModel(nn.Module):
         here = None if present is None else {name: value.flatten(0, 1) for name, value in present.items()}
         return self.follow(self.encode(flat, here).unflatten((count, ticks)), actions)
 
-    def follow(self, percepts: Percept, actions: torch.Tensor) -> torch.Tensor:
-        """Beliefs after each of T ticks (N, T, size), from their percepts (N, T) and the actions (N, T, actuator)."""
+    def follow(self, percepts: Percept, actions: torch.Tensor, start: torch.Tensor | None = None) -> torch.Tensor:
+        """Beliefs after each of T ticks (N, T, size).
+
+        Args:
+            percepts: of the ticks (N, T).
+            actions: what was done at each (N, T, actuator).
+            start: what was foreseen for the first of them (N, size); None is that nothing is known.
+        """
         count, ticks = percepts.any.shape
-        belief, out = self.initial(count), []
+        belief, out = self.initial(count) if start is None else start, []
         for t in range(ticks):
             belief = self.step(belief, actions[:, t - 1]) if t else belief
             belief = self.update(belief, percepts.at((slice(None), t)))

@@ -144,8 +144,16 @@ class Objective(nn.Module):
         self.located = [(s, spots((s,))[0]) for s in located][: model.size.places]
         self.pulses = [s for s in model.signals.of("reading") if s.kind != "vector" and s.name in model.decoders]
 
-    def forward(self, batch: Batch, draw: Draw) -> dict[str, torch.Tensor]:
-        """Each term, weighted; their sum under "loss"."""
+    def forward(
+        self, batch: Batch, draw: Draw, start: torch.Tensor | None = None
+    ) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+        """Each term, weighted, and their sum under "loss"; and what is foreseen after the windows, without gradient.
+
+        Args:
+            batch: the windows.
+            draw: the random choices.
+            start: what was foreseen for their first ticks (B, size); None is that nothing is known.
+        """
         model, ticks, given = self.model, self.window, batch.found
         known = batch.readings if given is None else {n: v for n, v in batch.readings.items() if v.shape[1] >= ticks}
         readings = {name: value[:, :ticks] for name, value in known.items()}
@@ -156,7 +164,7 @@ class Objective(nn.Module):
             seen, looks = model.perception.attend(flat, here, len(next(iter(flat.values()))))
             found = seen if looks else None
         percept = model.encode(flat, here, found)
-        beliefs = model.follow(percept.unflatten((len(batch.action), ticks)), batch.action[:, :ticks])
+        beliefs = model.follow(percept.unflatten((len(batch.action), ticks)), batch.action[:, :ticks], start)
         now = torch.arange(ticks, device=beliefs.device).expand(len(beliefs), -1)
         parts = {
             "truth": self._truth(model.truth(beliefs.flatten(0, 1)), batch, now),
@@ -177,7 +185,9 @@ class Objective(nn.Module):
             parts["vectors"] = self._vectors(ahead, batch, when, draw)
             parts["latent"] = self._latent(ahead, beliefs, when)
         terms = {name: getattr(self.weights, name) * value for name, value in parts.items()}
-        return terms | {"loss": torch.stack(list(terms.values())).sum()}
+        with torch.no_grad():
+            after = model.step(beliefs[:, -1], batch.action[:, ticks - 1])
+        return terms | {"loss": torch.stack(list(terms.values())).sum()}, after
 
     def _ahead(self, beliefs: torch.Tensor, action: torch.Tensor, draw: Draw) -> tuple[torch.Tensor, torch.Tensor]:
         """Rolled-out beliefs (B, start * H, size) and the ticks that they stand for (B, start * H)."""

@@ -114,7 +114,7 @@ def validate(objective: Objective, tracks: Iterable[Track], settings: Fit, count
     for part in np.array_split(which, max(1, len(which) // 32)):
         with torch.no_grad():
             choices = draw(model, len(part), ticks, rng, settings.following.starts)
-            terms = objective(windows.take(part).to(model.device), choices)
+            terms, _ = objective(windows.take(part).to(model.device), choices)
         for name, value in terms.items():
             sums[f"val_{name}"] = sums.get(f"val_{name}", 0.0) + float(value) * len(part) / len(which)
     return sums

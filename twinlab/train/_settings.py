@@ -20,6 +20,7 @@ class Stage:
         horizon: ticks foreseen after them [1].
         starts: ticks of each window from which the future is foreseen, at most `window` [1].
         rate: highest learning rate of AdamW; it rises over the first 5 % of the steps and falls as a cosine [1].
+        fresh: chance of a window to begin with nothing known; the others go on where one ended, see `Walk` [1].
     """
 
     steps: int
@@ -28,6 +29,7 @@ class Stage:
     horizon: int
     starts: int
     rate: float
+    fresh: float = 1.0
 
     def __post_init__(self) -> None:
         sizes = {
@@ -45,6 +47,8 @@ class Stage:
                 f"a training stage's horizon came as {self.horizon} and its starts as {self.starts}; wanted 0 or more "
                 f"ticks ahead, from at most the {self.window} ticks of its window"
             )
+        if not 0 <= self.fresh <= 1:
+            raise ModelError(f"a training stage's fresh came as {self.fresh}; wanted a chance, from 0 to 1")
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ class Fit:
     """
 
     seeing: Stage = Stage(steps=750, batch=64, window=1, horizon=0, starts=1, rate=4e-3)
-    following: Stage = Stage(steps=450, batch=32, window=24, horizon=20, starts=2, rate=2e-3)
+    following: Stage = Stage(steps=450, batch=32, window=24, horizon=20, starts=2, rate=2e-3, fresh=0.125)
     cloning: Cloning = Cloning()
     decay: float = 1e-4
     clip: float = 100.0

@@ -106,12 +106,36 @@ def test_a_kit_is_right_when_all_counts_are_and_no_more_once_something_is_added(
     assert put(line, "nuts_05", inside(line, "nut_box", 0.025))[1] == ("completed", "kit", "", False)
 
 
+def nearest(cell: Cell, kind: str) -> str:
+    """The part of a kind's tray that is nearest to the tool."""
+    tool, tray = cell.readings["tcp"][:2], cell.spec.bodies[kind].region()
+    here = [i.name for i in cell.items if i.name.startswith(kind) and tray.contains(cell.world.pose(i.name)[:3])]
+    return min(here, key=lambda name: np.linalg.norm(cell.world.pose(name)[:2] - tool))
+
+
 def test_a_part_that_lies_beside_trays_and_boxes_is_dropped_for_good_and_a_spare_one_is_next(line):
     started(line)
-    assert line.truth["target"][:2] == pytest.approx(line.truth["part_pose"][0, :2], abs=0.01)
-    assert put(line, "bolts_00", BESIDE) == [("dropped", "bolts_00", "", False), -1.0]
-    assert line.truth["target"][:2] == pytest.approx(line.truth["part_pose"][1, :2], abs=0.01)
-    assert put(line, "bolts_00", inside(line, "bolt_box")) == [0.0]
+    first = nearest(line, "bolts")
+    assert line.truth["target"][:2] == pytest.approx(line.world.pose(first)[:2], abs=0.01)
+    assert put(line, first, BESIDE) == [("dropped", first, "", False), -1.0]
+    other = nearest(line, "bolts")
+    assert other != first and line.truth["target"][:2] == pytest.approx(line.world.pose(other)[:2], abs=0.01)
+    assert put(line, first, inside(line, "bolt_box")) == [0.0]
+
+
+def test_the_part_that_is_nearest_to_the_tool_is_next_wherever_that_goes(line):
+    started(line)
+    seen = set()
+    for x, y in ((0.47, 0.2), (0.6, 0.2), (0.6, 0.13), (0.47, 0.13)):
+        now = line.readings["tcp"][:2]
+        for _ in range(16):
+            move = np.clip((np.array([x, y]) - line.readings["tcp"][:2]) * 4, -0.3, 0.3)
+            line.step({"arm.x": move[0], "arm.y": move[1]})
+        assert np.linalg.norm(line.readings["tcp"][:2] - now) > 0.03
+        name = nearest(line, "bolts")
+        assert line.truth["target"][:2] == pytest.approx(line.world.pose(name)[:2], abs=0.01)
+        seen.add(name)
+    assert len(seen) == 4
 
 
 def test_what_lacks_at_the_deadline_is_missed_once():
@@ -165,7 +189,8 @@ def test_a_robot_that_runs_into_a_tray_collides_once_and_spoils_the_part_that_it
     for _ in range(30):
         line.step({"arm.x": 0.1, "arm.z": -0.2})
     assert [(e.kind, e.item) for e in line.events if e.kind == "collided"] == [("collided", "arm")]
-    assert put(line, "bolts_00", inside(line, "bolt_box"))[0] == ("placed", "bolts_00", "bolt_box", False)
+    first = nearest(line, "bolts")
+    assert put(line, first, inside(line, "bolt_box"))[0] == ("placed", first, "bolt_box", False)
 
 
 # ---- the order

@@ -288,18 +288,25 @@ class Kit(Task):
     # ---- what to do
 
     def _target(self, stage: Stage, held: frozenset[str], state: Progress) -> Item | None:
-        """The part in hand, or else the first on a tray of the first kind that lacks; fallen ones come last."""
+        """The part in hand, or else that on a tray of the first kind that lacks which is nearest to the tool.
+
+        Fallen ones come last. Any part of the kind will do, and a rule by slots would have to be guessed.
+        """
         open_ = [i for i in stage.items if i.name in stage.spawned and i.name not in state.decided]
         mine = next((i for i in open_ if i.name in held), None)
         if mine is not None:
             return mine
         if state.late:
             return None
-        lack = self._lack(stage, state)
+        lack, tool = self._lack(stage, state), stage.snapshot.pose(self.tool)[:3]
+
+        def costs(item: Item) -> tuple[bool, float]:
+            return self._fallen(stage, item, state), math.dist(tool[:2], stage.snapshot.pose(item.name)[:2])
+
         for kind in self.order:
             here = [i for i in open_ if i.properties["part"] == kind and self._on_tray(stage, i)]
             if lack[kind] > 0 and here:
-                return min(here, key=lambda item: self._fallen(stage, item, state))  # the first that is as it was
+                return min(here, key=costs)
         return None
 
     def _fallen(self, stage: Stage, item: Item, state: Progress) -> bool:

@@ -306,6 +306,18 @@ def test_intervals_hold_means_and_attributes_say_where_the_numbers_come_from():
     assert result.attrs["windows"] == 3 * 3 and result.attrs["scenes"] == ["toy"] and len(result.attrs["weights"]) == 16
 
 
+def test_a_single_number_in_metres_is_a_distance_too():
+    episodes = [toy.episode(seed) for seed in (0, 60_000)]
+    for one in episodes:
+        one["height"] = ("time", np.linspace(0, 1, one.sizes["time"], dtype=np.float32))
+        one["height"].attrs.update(kind="vector", role="truth", units="m")
+    model = untrained(episodes[:1])
+    quick, full = localise(model, episodes[1:], context=4), perceive(model, episodes[1:], context=4)
+    found = [float(quick["mean"].sel(place="height").squeeze())]
+    found += [float(full["mean"].sel(place="height", case="all readings"))]
+    assert found[0] == pytest.approx(found[1], rel=1e-4) and 0 < found[0] < 1
+
+
 def test_one_episode_has_no_interval_and_no_finding():
     model, held, training = _toys()
     result = predict(model, held[:1], training, ahead=(0.5,), context=4, stride=20)

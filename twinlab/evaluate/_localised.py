@@ -88,9 +88,9 @@ def _told(model: WorldModel, batch: Batch, context: int, gone: str) -> dict[str,
         counts = truth[s.given].bool().cpu().numpy() if s.given else slice(None)
         if s in places(model):
             metres = [i for i, unit in enumerate(s.units) if unit == "m"]
-            left = (value - truth[name]).flatten(1)[:, metres]
+            left = (value - truth[name]).reshape(len(value), -1)[:, metres]
             out[name] = left.norm(dim=1).cpu().numpy()[counts]
-            inside = left.abs() <= _Z90 * spread[name].flatten(1)[:, metres]
+            inside = left.abs() <= _Z90 * spread[name].reshape(len(value), -1)[:, metres]
             out[f"{name} within"] = inside.float().mean(dim=1).cpu().numpy()[counts]
         elif s.kind != "vector":
             said = value.argmax(dim=-1) if s.kind == "label" else value > 0.5

@@ -138,19 +138,17 @@ def _said(model: WorldModel, percepts: Percept, batch: Batch, context: int) -> _
     for name, value in heads.items():
         s = model.signals[name]
         counts = truth[s.given].bool() if s.given else torch.ones(len(value), dtype=torch.bool)
-        said, true = (
-            value.cpu()[counts].flatten(1) if value.ndim > 1 else value.cpu()[counts, None],
-            truth[name][counts],
-        )
+        said, true = value.cpu()[counts], truth[name][counts]
+        said = said.reshape(len(said), -1 if len(said) else s.numbers)
         if s.kind == "label":
             out.confusion[name] = _counted(true.numpy(), said.argmax(dim=-1).numpy(), len(s.labels))
         elif s.kind == "pulse":
             out.confusion[name] = _counted(true.numpy(), (said > 0.5).numpy(), 2)
         elif name in where:
             metres = [i for i, unit in enumerate(s.units) if unit == "m"]
-            out.far[name] = (said - true.flatten(1))[:, metres].norm(dim=1).numpy() if len(said) else np.zeros(0)
+            out.far[name] = (said - true.reshape(said.shape))[:, metres].norm(dim=1).numpy()
         if name in angles and len(said):
-            out.turned[name] = _turned(said.numpy(), true.flatten(1).numpy(), angles[name])
+            out.turned[name] = _turned(said.numpy(), true.reshape(said.shape).numpy(), angles[name])
     return out
 
 

@@ -183,6 +183,7 @@ def test_a_lines_job_is_as_long_as_its_ticks_say_in_episodes_of_its_own_length(t
 
 
 def test_a_job_disturbs_as_much_as_its_scene_says_unless_it_says_itself():
-    assert Quickstart("sorting").disturbed == (0, 0.05, 0.1, 0.15)
-    assert Quickstart("valve_round").disturbed == (0, 0.0067, 0.0133, 0.02)
-    assert Quickstart("valve_round", noises=(0.3,)).disturbed == (0.3,)
+    sorting, valves = read_scene("sorting"), read_scene("valve_round")
+    assert Quickstart("sorting").disturbed(sorting) == (0, 0.05, 0.1, 0.15)
+    assert Quickstart("valve_round").disturbed(valves) == (0, 0.0067, 0.0133, 0.02)
+    assert Quickstart("valve_round", noises=(0.3,)).disturbed(valves) == (0.3,)

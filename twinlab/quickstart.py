@@ -54,10 +54,9 @@ class Quickstart:
     workers: int = 2
     fit: Fit = Fit()
 
-    @property
-    def disturbed(self) -> tuple[float, ...]:
-        """How much it is disturbed, in turn: `noises`, or from nothing to as much as the scene says."""
-        return self.noises or tuple(round(read_scene(self.scene).noise * share / 3, 4) for share in range(4))
+    def disturbed(self, spec: SceneSpec) -> tuple[float, ...]:
+        """How much its line's expert is disturbed, in turn: `noises`, or from nothing to as much as the scene says."""
+        return self.noises or tuple(round(spec.noise * share / 3, 4) for share in range(4))
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,14 +148,14 @@ def kept_scores(model: str | Path) -> xr.Dataset:
 def recorded(job: Quickstart, spec: SceneSpec, tell: Tell) -> EpisodeStore:
     """The store with all episodes of the job: two thirds stray, all are taught by the expert, noise takes turns."""
     path, expert = Path(job.folder) / "store", acting("expert", spec)
-    groups: dict[tuple[str, float], list[int]] = {}
-    for seed, kind in _kinds(job).items():
+    kinds, groups = _kinds(job, spec), dict[tuple[str, float], list[int]]()
+    for seed, kind in kinds.items():
         groups.setdefault(kind, []).append(seed)
     done = 0
     for (name, noise), part in groups.items():
 
         def told(count: int, _: int, before: int = done) -> None:
-            tell("record", before + count, len(_kinds(job)))
+            tell("record", before + count, len(kinds))
 
         collect(path, spec, acting(name, spec), part, job.ticks, noise, job.workers, told, expert)
         done += len(part)
@@ -165,7 +164,7 @@ def recorded(job: Quickstart, spec: SceneSpec, tell: Tell) -> EpisodeStore:
 
 def chosen(job: Quickstart, spec: SceneSpec, store: EpisodeStore, part: str) -> list[int]:
     """Indices of the job's episodes for training, validation or held_out, by seed; a store may hold others too."""
-    kinds, seeds = _kinds(job), _seeds(job)[part]
+    kinds, seeds = _kinds(job, spec), _seeds(job)[part]
     of_line = store.select(seeds=seeds, scene_digest=spec.digest, ticks=job.ticks, branched_at=None)
     found = store.attrs()
     fit_in = (i for i in of_line if (found[i]["policy"], found[i]["noise"]) == kinds[found[i]["seed"]])
@@ -200,7 +199,7 @@ def trained(job: Quickstart, store: EpisodeStore, tell: Tell) -> WorldModel:
     out = Path(job.folder) / "model"
     spec = read_scene(job.scene)
     wanted = [i for name in ("training", "validation") for i in chosen(job, spec, store, name)]
-    what = {"scene": spec.digest, "ticks": job.ticks, "episodes": len(wanted), "noises": job.disturbed}
+    what = {"scene": spec.digest, "ticks": job.ticks, "episodes": len(wanted), "noises": job.disturbed(spec)}
     made = fingerprint({"fit": asdict(job.fit), **what})
     done = out / "job.json"
     if done.is_file() and json.loads(done.read_text(encoding="utf-8")) == made:
@@ -273,8 +272,8 @@ def _seeds(job: Quickstart) -> dict[str, range]:
     }
 
 
-def _kinds(job: Quickstart) -> dict[int, tuple[str, float]]:
+def _kinds(job: Quickstart, spec: SceneSpec) -> dict[int, tuple[str, float]]:
     """Seed → who acts in its episode, and how much he is disturbed."""
-    noises = job.disturbed
+    noises = job.disturbed(spec)
     kinds = [("straying" if i % 3 else "expert", noises[i % len(noises)]) for i in range(3 * len(noises))]
     return {s: kinds[i % len(kinds)] for part in _seeds(job).values() for i, s in enumerate(part)}

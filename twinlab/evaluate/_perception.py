@@ -139,7 +139,7 @@ def _said(model: WorldModel, percepts: Percept, batch: Batch, context: int) -> _
         s = model.signals[name]
         counts = truth[s.given].bool() if s.given else torch.ones(len(value), dtype=torch.bool)
         said, true = value.cpu()[counts], truth[name][counts]
-        said = said.reshape(len(said), -1 if len(said) else s.numbers)
+        said = said.reshape(len(said), s.numbers)
         if s.kind == "label":
             out.confusion[name] = _counted(true.numpy(), said.argmax(dim=-1).numpy(), len(s.labels))
         elif s.kind == "pulse":

@@ -12,6 +12,7 @@ from twinlab.cell import Cell
 from twinlab.episodes import record
 from twinlab.errors import ModelError
 from twinlab.model.checkpoint import find
+from twinlab.scene import read_scene
 from twinlab.train import fit
 
 NAMES = rooms.names("policies")
@@ -76,6 +77,17 @@ def test_who_strays_acts_as_the_expert_until_he_strays(blind_cell, blind_spec):
     never = replace(straying, every=1e9)
     taught = record(blind_cell, never, 60, 2, teacher=rooms.build("policies", "expert", spec=blind_spec), keep=())
     assert (taught["action"] == taught["intent"]).all()
+
+
+def test_a_line_without_arms_strays_by_what_its_devices_are_told():
+    spec = read_scene("inspection")
+    straying, expert = (rooms.build("policies", name, spec=spec) for name in ("straying", "expert"))
+    with Cell(spec, without=spec.pictures) as cell:
+        episode = record(cell, straying, 200, 2, teacher=expert, keep=("target_present",))
+    there = episode["target_present"].values
+    assert set(np.sign(episode["intent"].values[there, 0])) <= {-1, 1}
+    right = np.sign(episode["action"].values[there, 0]) == np.sign(episode["intent"].values[there, 0])
+    assert 0.2 < right.mean() < 0.8
 
 
 def test_a_planner_draws_from_the_seed(blind_cell, blind_spec, model):

@@ -163,6 +163,20 @@ def test_a_line_or_length_that_changed_is_recorded_and_used_alone(job, tmp_path)
     assert len(other.model.card["Data"]["scenes"]) == 1 and other.model.card["Data"]["train seeds"] == [0, 1]
 
 
+def test_openings_are_short_episodes_to_train_on_with_places_of_their_own(job, tmp_path):
+    job = replace(job, folder=str(tmp_path / "job"), runs=(("still", 1),), openings=3, opening=40)
+    outcome, _ = ran(job)
+    found = {a["seed"]: (a["policy"], a["noise"], a["ticks"]) for a in outcome.store.attrs()}
+    assert [found[seed] for seed in (10_000, 10_001, 10_002)] == [
+        ("expert", 0.0, 40),
+        ("straying", 0.1, 40),
+        ("straying", 0.0, 40),
+    ]
+    assert outcome.model.card["Data"]["train seeds"] == [0, 1, 10_000, 10_001, 10_002]
+    assert outcome.model.card["Data"]["ticks"] == 2 * 115 + 3 * 40
+    assert ran(replace(job, openings=0))[1] == ["train", "foresee"]
+
+
 def test_a_short_job_has_a_report_too(job, tmp_path):
     job = replace(job, folder=str(tmp_path / "job"), runs=(("still", 1),), ticks=100)
     assert quickstart.report_of(job, ran(job)[0]).is_file()
@@ -179,6 +193,8 @@ def test_a_lines_job_is_as_long_as_its_ticks_say_in_episodes_of_its_own_length(t
     assert (job.ticks, job.training, job.validation, job.held_out, job.runs) == (1200, 48, 12, 0, ())
     assert job.folder == str(tmp_path / "machine_tending")
     assert (job.fit.seeing.steps, job.fit.following.steps) == (7, 7)
+    assert job.openings == 400
+    assert line("sorting", tmp_path, ticks=10, steps=1, workers=1, openings=3).openings == 3
     assert line("sorting", tmp_path, ticks=10, steps=1, workers=1).training == 1
 
 

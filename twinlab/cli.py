@@ -232,8 +232,9 @@ def quickstart(
 def models(
     scene: Annotated[list[str] | None, typer.Argument(help="names of lines; all if there are none")] = None,
     folder: Annotated[Path, typer.Option(help="where each line has a folder of its own")] = Path("data/runs/models"),
-    ticks: Annotated[int, typer.Option(min=1, help="to train on, in episodes of the line's own length")] = 57_600,
+    ticks: Annotated[int, typer.Option(min=1, help="to train on, in episodes of the line's own length")] = 40_000,
     validation: Annotated[int, typer.Option(min=1, help="episodes that its doubt is calibrated by")] = 12,
+    openings: Annotated[int, typer.Option(min=0, help="short episodes more to train on")] = 400,
     steps: Annotated[int, typer.Option(min=1, help="of seeing and of following")] = 1000,
     workers: Workers = 2,
 ) -> None:
@@ -241,7 +242,8 @@ def models(
     from twinlab import quickstart as main_job
 
     for name in scene or scene_names():
-        job, began = main_job.line(name, folder, ticks, steps, workers, validation), time.monotonic()
+        job = main_job.line(name, folder, ticks, steps, workers, validation, openings)
+        began = time.monotonic()
         with _bars() as tell:
             main_job.modelled(job, tell)
         spent = (time.monotonic() - began) / 60

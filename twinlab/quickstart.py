@@ -25,7 +25,7 @@ from twinlab.widgets.scene_view import SceneView
 
 LEARNED = ("cloned", "planned")
 Tell = Callable[[str, int, int], None]
-_VALIDATION, _TEST, _HELD_OUT = 50_000, 60_000, 65_000  # first seeds: validation, scoring, prediction
+_OPENINGS, _VALIDATION, _TEST, _HELD_OUT = 10_000, 50_000, 60_000, 65_000  # first seeds: of these episodes, of scoring
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,9 @@ class Quickstart:
         folder: where recordings, model, scores and report are kept.
         ticks: length of an episode [1].
         training, validation, held_out: episodes of the disturbed expert for these [1].
+        openings: short episodes more to train on: a reset costs little, and each shows places, orders and values that
+            no other does, where long episodes show few [1].
+        opening: length of these; windows and what follows on them must fit in [1].
         noises: how much it is disturbed, in turn, see `episodes.record`; empty is as its scene says, see `disturbed`.
         runs: policy → on how many test seeds it is scored [1].
         workers: processes that simulate at once [1].
@@ -49,6 +52,8 @@ class Quickstart:
     training: int = 42
     validation: int = 4
     held_out: int = 6
+    openings: int = 0
+    opening: int = 48
     noises: tuple[float, ...] = ()
     runs: tuple[tuple[str, int], ...] = (("still", 20), ("program", 20), ("expert", 20), ("cloned", 10), ("planned", 4))
     workers: int = 2
@@ -148,30 +153,32 @@ def kept_scores(model: str | Path) -> xr.Dataset:
 def recorded(job: Quickstart, spec: SceneSpec, tell: Tell) -> EpisodeStore:
     """The store with all episodes of the job: two thirds stray, all are taught by the expert, noise takes turns."""
     path, expert = Path(job.folder) / "store", acting("expert", spec)
-    kinds, groups = _kinds(job, spec), dict[tuple[str, float], list[int]]()
+    kinds, groups = _kinds(job, spec), dict[tuple[str, float, int], list[int]]()
     for seed, kind in kinds.items():
         groups.setdefault(kind, []).append(seed)
     done = 0
-    for (name, noise), part in groups.items():
+    for (name, noise, ticks), part in groups.items():
 
         def told(count: int, _: int, before: int = done) -> None:
             tell("record", before + count, len(kinds))
 
-        collect(path, spec, acting(name, spec), part, job.ticks, noise, job.workers, told, expert)
+        collect(path, spec, acting(name, spec), part, ticks, noise, job.workers, told, expert)
         done += len(part)
     return EpisodeStore(path)
 
 
 def chosen(job: Quickstart, spec: SceneSpec, store: EpisodeStore, part: str) -> list[int]:
-    """Indices of the job's episodes for training, validation or held_out, by seed; a store may hold others too."""
+    """Indices of the job's episodes for training, openings, validation or held_out, by seed; it may hold others too."""
     kinds, seeds = _kinds(job, spec), _seeds(job)[part]
-    of_line = store.select(seeds=seeds, scene_digest=spec.digest, ticks=job.ticks, branched_at=None)
+    of_line = store.select(seeds=seeds, scene_digest=spec.digest, branched_at=None)
     found = store.attrs()
-    fit_in = (i for i in of_line if (found[i]["policy"], found[i]["noise"]) == kinds[found[i]["seed"]])
+    fit_in = (i for i in of_line if tuple(found[i][k] for k in ("policy", "noise", "ticks")) == kinds[found[i]["seed"]])
     return sorted(fit_in, key=lambda i: int(found[i]["seed"]))
 
 
-def line(scene: str, folder: str | Path, ticks: int, steps: int, workers: int, validation: int = 12) -> Quickstart:
+def line(
+    scene: str, folder: str | Path, ticks: int, steps: int, workers: int, validation: int = 12, openings: int = 400
+) -> Quickstart:
     """How much a line's model is recorded and trained, disturbed as much as its scene says; nothing is scored.
 
     Args:
@@ -181,11 +188,12 @@ def line(scene: str, folder: str | Path, ticks: int, steps: int, workers: int, v
         validation: episodes [1].
         steps: of seeing and of following [1].
         workers: processes that simulate at once [1].
+        openings: see `Quickstart` [1].
     """
     spec = read_scene(scene)
     return Quickstart(
         scene=scene, folder=str(Path(folder) / spec.name), ticks=spec.ticks, training=max(1, round(ticks / spec.ticks)),
-        validation=validation, held_out=0, runs=(), workers=workers, fit=Fit().of(steps),
+        validation=validation, held_out=0, openings=openings, runs=(), workers=workers, fit=Fit().of(steps),
     )  # fmt: skip
 
 
@@ -198,8 +206,8 @@ def trained(job: Quickstart, store: EpisodeStore, tell: Tell) -> WorldModel:
     """The model trained on the store's episodes of this job, or the one that was."""
     out = Path(job.folder) / "model"
     spec = read_scene(job.scene)
-    wanted = [i for name in ("training", "validation") for i in chosen(job, spec, store, name)]
-    what = {"scene": spec.digest, "ticks": job.ticks, "episodes": len(wanted), "noises": job.disturbed(spec)}
+    wanted = [i for name in ("training", "openings", "validation") for i in chosen(job, spec, store, name)]
+    what = {"scene": spec.digest, "ticks": [job.ticks, job.opening], "episodes": len(wanted), "noises": job.disturbed(spec)}
     made = fingerprint({"fit": asdict(job.fit), **what})
     done = out / "job.json"
     if done.is_file() and json.loads(done.read_text(encoding="utf-8")) == made:
@@ -267,13 +275,15 @@ def _accuracies(perceived: xr.Dataset) -> list[dict[str, str]]:
 def _seeds(job: Quickstart) -> dict[str, range]:
     return {
         "training": range(job.training),
+        "openings": range(_OPENINGS, _OPENINGS + job.openings),
         "validation": range(_VALIDATION, _VALIDATION + job.validation),
         "held_out": range(_HELD_OUT, _HELD_OUT + job.held_out),
     }
 
 
-def _kinds(job: Quickstart, spec: SceneSpec) -> dict[int, tuple[str, float]]:
-    """Seed → who acts in its episode, and how much he is disturbed."""
+def _kinds(job: Quickstart, spec: SceneSpec) -> dict[int, tuple[str, float, int]]:
+    """Seed → who acts in its episode, how much he is disturbed, and for how many ticks."""
     noises = job.disturbed(spec)
     kinds = [("straying" if i % 3 else "expert", noises[i % len(noises)]) for i in range(3 * len(noises))]
-    return {s: kinds[i % len(kinds)] for part in _seeds(job).values() for i, s in enumerate(part)}
+    ticks = {name: job.opening if name == "openings" else job.ticks for name in _seeds(job)}
+    return {s: (*kinds[i % len(kinds)], ticks[name]) for name, part in _seeds(job).items() for i, s in enumerate(part)}

@@ -20,6 +20,9 @@ class Straying:
     without the arm, parts carried to the wrong place, and the way back. It strays to somewhere around its home, over
     one of the line's places, or halts; what it holds it keeps in half of the cases and may lose in the others.
 
+    Where there is no arm it strays all the time, by its devices' set-points: a model that has only seen true verdicts
+    reads off the last one what a part is, and in closed loop believes itself (delusion, Ortega et al. 2021).
+
     Attributes:
         spec: the line.
         every: mean time from one straying to the next [s].
@@ -36,6 +39,7 @@ class Straying:
 
     def __post_init__(self) -> None:
         self._acting = Acting(self.spec)
+        self._devices = () if self._acting.hands else self.spec.actuators
         regions = (body.region() for body in self.spec.bodies.values())
         self._places = [np.array([*r.centre[:2], r.high[2]]) for r in regions if r is not None]
 
@@ -48,14 +52,17 @@ class Straying:
     def __call__(self, readings: Readings) -> np.ndarray:
         """Set-points (actuator,) of this tick."""
         tick = self.spec.physics.tick
-        if self._left == 0 and self._rng.random() < tick / self.every:
+        if self._left == 0 and (not self._acting.hands or self._rng.random() < tick / self.every):
             self._left = int(self._rng.uniform(0.3, self.longest) / tick)
             self._keeps = bool(self._rng.random() < 0.5)
             self._aims = {hand.arm: self._elsewhere(hand, readings) for hand in self._acting.hands}
+            self._wrong = np.array([self._rng.uniform(a.low, a.high) for a in self._devices])
         action = self._acting(readings, readings)
         if self._left == 0:
             return action
         self._left -= 1
+        if not self._acting.hands:
+            return self._wrong
         for hand in self._acting.hands:
             wish = self._acting.waiting(hand, readings, self._aims[hand.arm])
             fingers = action[list(hand.numbers)][4:]

@@ -207,7 +207,12 @@ def trained(job: Quickstart, store: EpisodeStore, tell: Tell) -> WorldModel:
     out = Path(job.folder) / "model"
     spec = read_scene(job.scene)
     wanted = [i for name in ("training", "openings", "validation") for i in chosen(job, spec, store, name)]
-    what = {"scene": spec.digest, "ticks": [job.ticks, job.opening], "episodes": len(wanted), "noises": job.disturbed(spec)}
+    what = {
+        "scene": spec.digest,
+        "ticks": [job.ticks, job.opening],
+        "episodes": len(wanted),
+        "noises": job.disturbed(spec),
+    }
     made = fingerprint({"fit": asdict(job.fit), **what})
     done = out / "job.json"
     if done.is_file() and json.loads(done.read_text(encoding="utf-8")) == made:

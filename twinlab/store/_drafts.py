@@ -4,7 +4,6 @@ import fcntl
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,11 +25,7 @@ def draft(store: Path) -> Iterator[Path]:
     try:
         yield path
     finally:
-        for _ in range(50):  # of a write that failed, Zarr may still write other chunks
-            shutil.rmtree(path, ignore_errors=True)
-            if not path.exists():
-                break
-            time.sleep(0.02)
+        shutil.rmtree(path, ignore_errors=True)
         os.close(handle)
 
 

@@ -1,14 +1,18 @@
 """The files of one episode: written with their checksums, forced to disk, read back, checked."""
 
+import errno
 import hashlib
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from numcodecs import blosc
+from zarr.abc.buffer import Buffer
 from zarr.codecs import BloscCodec
+from zarr.storage import LocalStore
 
 from twinlab.errors import StoreError
 from twinlab.files import sync
@@ -21,6 +25,37 @@ _SMALL = 1 << 14  # variables up to this are never packed: a file takes whole bl
 _WORTH = 0.5  # nor those that pack to more than this share, as noisy pictures do [1]
 
 
+class _Target(LocalStore):
+    """A folder that Zarr writes into until a write fails.
+
+    Zarr tells of a failed chunk at once and goes on with all others for as long as that takes, in a folder that it
+    makes anew if it was removed meanwhile; here they are refused.
+    """
+
+    def __init__(self, root: Path | str, *, read_only: bool = False) -> None:
+        super().__init__(root, read_only=read_only)
+        self._failed, self._busy = False, 0
+
+    async def set(self, key: str, value: Buffer) -> None:
+        """Write a file, unless one could not be written before."""
+        if self._failed:
+            raise OSError(errno.ECANCELED, "a write before this one failed", key)
+        self._busy += 1
+        try:
+            await super().set(key, value)
+        except BaseException:
+            self._failed = True
+            raise
+        finally:
+            self._busy -= 1
+
+    def end(self) -> None:
+        """Refuse all further writes, and wait for those that are under way."""
+        self._failed = True
+        while self._busy:
+            time.sleep(0.001)
+
+
 def write(folder: Path, episode: xr.Dataset) -> None:
     """Write one episode: arrays by Zarr, texts as JSON in its attributes, checksums last; all reaches the disk."""
     texts = {str(n): v for n, v in episode.variables.items() if v.dtype.kind in "UO"}
@@ -31,9 +66,13 @@ def write(folder: Path, episode: xr.Dataset) -> None:
     notes = {_TEXTS: json.dumps(kept, sort_keys=True), _TICKS: episode.sizes["time"]}
     plain = episode.drop_vars(list(texts)).assign_attrs(notes)
     encoding = {n: _encoding(v) for n, v in plain.variables.items()}
-    plain.to_zarr(
-        folder / DATA, mode="w", consolidated=False, zarr_format=3, encoding=encoding, write_empty_chunks=True
-    )  # to look for empty ones costs as much as to compress
+    target = _Target(folder / DATA)
+    try:
+        plain.to_zarr(
+            target, mode="w", consolidated=False, zarr_format=3, encoding=encoding, write_empty_chunks=True
+        )  # to look for empty ones costs as much as to compress
+    finally:
+        target.end()
     files = sorted(p for p in folder.rglob("*") if p.is_file())
     sums = {str(f.relative_to(folder)): [f.stat().st_size, _sum(f)] for f in files}
     (folder / CHECKS).write_text(json.dumps(sums, indent=0), encoding="utf-8")

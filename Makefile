@@ -5,6 +5,10 @@
 PYTHON ?= python3
 TORCH_INDEX ?=
 BIN := .venv/bin
+# NumPy's sums come in one order on every CPU of this kind, so that kept outputs can be compared; see docs/design.md.
+ifeq ($(shell uname -m),x86_64)
+export OPENBLAS_CORETYPE ?= Haswell
+endif
 TIMED = @start=$$(date +%s); sh -c '$(1)' || exit $$?; echo "== $(2): $$(( $$(date +%s) - start )) s"
 
 .DEFAULT_GOAL := help

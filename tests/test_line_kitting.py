@@ -165,8 +165,7 @@ def test_a_part_that_the_hand_loses_on_its_tray_is_dropped_and_can_be_picked_aga
     for _ in range(60):
         readings = line.step(expert({**line.readings, **line.truth}))
     told = [(e.kind, e.item) for e in line.events if e.kind != "spawned"]
-    again = [one for one in told[2:] if one[1] == "bolts_00"]
-    assert again[:2] == [("picked", "bolts_00"), ("placed", "bolts_00")]
+    assert told[2:4] == [("picked", "bolts_00"), ("placed", "bolts_00")]
 
 
 def test_a_part_that_is_no_longer_wanted_is_put_back_and_that_is_no_drop(line):

@@ -57,12 +57,13 @@ class Straying:
             self._keeps = bool(self._rng.random() < 0.5)
             self._aims = {hand.arm: self._elsewhere(hand, readings) for hand in self._acting.hands}
             self._wrong = np.array([self._rng.uniform(a.low, a.high) for a in self._devices])
+        if not self._acting.hands:
+            self._left -= 1
+            return self._wrong
         action = self._acting(readings, readings)
         if self._left == 0:
             return action
         self._left -= 1
-        if not self._acting.hands:
-            return self._wrong
         for hand in self._acting.hands:
             wish = self._acting.waiting(hand, readings, self._aims[hand.arm])
             fingers = action[list(hand.numbers)][4:]

@@ -25,6 +25,7 @@ SIGNALS = {
     "pulse": Signal("beam", "pulse", "reading", (), ()),
     "label": Signal("colour", "label", "truth", (), (), labels=("red", "green", "blue")),
     "normals": Signal("facing", "normals", "reading", ("row", "column", "axis"), (16, 16, 3)),
+    "mask": Signal("flaws", "mask", "truth", ("row", "column"), (16, 16)),
     "tactile": Signal("pads", "tactile", "reading", ("pad", "row", "column"), (2, 6, 5), std=(20_000.0,)),
     "cloud": Signal("points", "cloud", "reading", ("point", "axis"), (300, 3), mean=(0, 0, 1.0), std=(0.2, 0.2, 0.2)),
 }
@@ -53,6 +54,7 @@ def values(kind: str, count: int = 6) -> torch.Tensor:
         "pulse": lambda: rng.random(count) < 0.5,
         "label": lambda: rng.integers(0, 3, count),
         "normals": lambda: normals(rng, count).astype("f2"),
+        "mask": lambda: rng.random((count, 16, 16)) < 0.1,
         "tactile": lambda: np.where(rng.random((count, 2, 6, 5)) < 0.7, 0, rng.gamma(1, 5e4, (count, 2, 6, 5))).astype(
             "f4"
         ),
@@ -357,6 +359,7 @@ def episode(seed: int, ticks: int = 40) -> xr.Dataset:
         top_normals=reading(("top_row", "top_column", "top_axis"), facing, "normals"),
         pads=reading(("pad", "pad_row", "pad_column"), felt, "tactile"),
         points=reading(("point", "point_axis"), points, "cloud"),
+        top_flaws=(("time", "top_row", "top_column"), depth < 0.98, {"kind": "mask", "role": "truth", "units": "1"}),
     )
 
 
@@ -395,6 +398,7 @@ def test_a_model_learns_from_every_kind(whole):
     mine = [*model.perception.encoders["points"].parameters(), *model.perception.encoders["pads"].parameters()]
     mine += [p for n in ("pads", "points", "top_normals") for p in model.decoders[n].parameters()]
     mine += list(model.perception.views[0].stems["top_normals"].parameters())
+    mine += list(model.perception.views[0].marks["top_flaws"].parameters())
     assert all(torch.isfinite(p.grad).all() and p.grad.any() for p in mine)
     model.zero_grad()
 

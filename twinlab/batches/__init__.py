@@ -29,11 +29,12 @@ _COMPACT = {
     "pulse": np.bool_,
     "label": np.int64,
     "normals": np.float16,
+    "mask": np.bool_,
     "tactile": np.float32,  # pressures in Pa pass what float16 has
     "cloud": np.float16,
 }
 _LARGEST = float(np.finfo(np.float16).max)
-_PICTURES = ("image", "depth", "normals")  # looked at once
+_PICTURES = ("image", "depth", "normals", "mask")  # looked at once
 _CLOUDS = ("cloud",)  # looked at in every step
 UNFORESEEN = (*_PICTURES, *_CLOUDS)  # kinds so big that no batch holds them beyond its windows
 _SEEN = 50  # so many ticks must follow before a discounted return counts as known
@@ -83,7 +84,7 @@ class Batch:
     Attributes:
         readings: name → pictures and clouds (B, T, …) and all others (B, T + H, …), in their own units
             and types. Where what was found in pictures is known, only those of tick T - 1 are kept (B, 1, …).
-        truth: name → (B, T + H, …).
+        truth: name → masks (B, T, …), where pictures must be looked at, and all others (B, T + H, …).
         action: (B, T + H, actuator), in the actuators' units.
         returns: reward to come after each tick, discounted (B, T + H).
         valued: where that is known because enough of the episode follows (B, T + H) bool.
@@ -185,11 +186,12 @@ class Windows:
         others = {s.name: cut(s.name, long) for s in self.signals.of("reading") if s.kind not in UNFORESEEN}
         pictures = {s.name: cut(s.name, self.window, first) for s in self.signals.of("reading", *_PICTURES)}
         clouds = {s.name: cut(s.name, self.window) for s in self.signals.of("reading", *_CLOUDS)}
+        masks = {s.name: cut(s.name, self.window) for s in self.signals.of("truth", "mask") if self.looks}
         returns = np.stack([self._returns[i][t : t + long] for i, t in cuts])
         rest = np.array([[self.tracks[i].length - t] for i, t in cuts]) - np.arange(long)
         return Batch(
             readings=others | pictures | clouds,
-            truth={s.name: cut(s.name, long) for s in self.signals.of("truth")},
+            truth={s.name: cut(s.name, long) for s in self.signals.of("truth") if s.kind not in UNFORESEEN} | masks,
             action=cut("action", long),
             returns=torch.from_numpy(returns),
             valued=torch.from_numpy(rest > _SEEN),
@@ -200,7 +202,8 @@ class Windows:
 def survey(episode: xr.Dataset) -> Signals:
     """What an episode holds, from its variables' attributes alone; nothing is normalised yet.
 
-    Of the truth, clean pictures, maps and clouds are left out: no head tells them.
+    Of the truth, clean pictures, maps and clouds are left out, as no head tells them, and of masks those that number
+    what they show.
 
     Raises:
         ModelError: it holds no action with limits, or nothing that could be modelled.
@@ -211,11 +214,11 @@ def survey(episode: xr.Dataset) -> Signals:
                 f"{_where(episode)} has no 'action' with attribute {name!r}; it cannot teach a model what to do"
             )
     kinds = rooms.names("codecs")
-    told = {"reading": set(kinds), "truth": set(kinds) - {*UNFORESEEN, "tactile"}}
+    told = {"reading": set(kinds), "truth": set(kinds) - {*UNFORESEEN, "tactile"} | {"mask"}}
     found = [
         signal_of(str(name), v)
         for name, v in episode.data_vars.items()
-        if v.attrs.get("kind") in told.get(str(v.attrs.get("role")), ()) and "time" in v.dims
+        if v.attrs.get("kind") in told.get(str(v.attrs.get("role")), ()) and "time" in v.dims and _modelled(v)
     ]
     if not any(s.role == "reading" for s in found):
         raise ModelError(f"{_where(episode)} has no reading of a kind that has a codec; kinds are {list(kinds)}")
@@ -294,6 +297,10 @@ def fitted(signals: Signals, tracks: Iterable[Track]) -> Signals:
         return signal
 
     return replace(signals, all=tuple(fit(s) for s in signals.all))
+
+
+def _modelled(variable: xr.DataArray) -> bool:
+    return variable.attrs["kind"] != "mask" or variable.dtype == np.bool_
 
 
 def _values(episode: xr.Dataset, name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:

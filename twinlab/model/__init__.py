@@ -71,7 +71,8 @@ class WorldModel(nn.Module):
         self.usual: surprise.Usual | None = None
         self.readings = {s.name: s for s in signals.of("reading")}
         self.vectors = signals.of("reading", "vector")
-        self.sought = perceived(signals).of("truth")
+        believed = perceived(signals)
+        self.sought = believed.of("truth")
         numbers, wanted = (sum(s.numbers for s in part) for part in (self.vectors, self.sought))
         self.latent, self.read_at = size.latent, size.latent + wanted
         self.start = nn.Parameter(torch.zeros(size.latent))
@@ -81,7 +82,7 @@ class WorldModel(nn.Module):
         sighting = Sighting(self.sought, self.vectors, measured, size.places, size.latent, size.hidden)
         self.correction = Correction(size.latent, numbers, size.hidden, sighting)
         self.truth = Truth(self.sought, numbers, size.latent, size.hidden)
-        self.actor = Actor(signals, self.read_at, size.hidden)
+        self.actor = Actor(believed, self.read_at, size.hidden)
         whole = self.read_at + numbers
         self.codecs = {s.name: rooms.build("codecs", s.kind) for s in signals.all}
         decoded = [s for s in self.readings.values() if s.kind != "vector"]
@@ -123,6 +124,22 @@ class WorldModel(nn.Module):
         always = torch.ones(count, dtype=torch.bool, device=self.device)
         here = {name: given.get(name, always) for name in {**readings, **dict.fromkeys(seen)}}
         return self.perception(readings, here, count, found)
+
+    @torch.no_grad()
+    def marked(self, readings: Values) -> dict[str, torch.Tensor]:
+        """Which pixels each mask of the truth marks, by name: probabilities (N, rows, columns), from pictures alone.
+
+        Args:
+            readings: name → raw pictures (N, …); masks of cameras of which none came are left out.
+
+        Raises:
+            ModelError: a name is unknown, a shape is wrong, or nothing came at all.
+        """
+        count = self._count(readings)
+        here = dict.fromkeys(readings, torch.ones(count, dtype=torch.bool, device=self.device))
+        looks = self.perception.attend(readings, here, count)[1]
+        outs = {name: out for look in looks.values() for name, out in look.masks.items()}
+        return {name: self.codecs[name].read(self.signals[name], out) for name, out in outs.items()}
 
     @torch.no_grad()
     def look(self, readings: Values, chunk: int = 64) -> torch.Tensor:
@@ -296,6 +313,10 @@ class WorldModel(nn.Module):
 
 
 def perceived(signals: Signals) -> Signals:
-    """The signals without the reward, which has a head of its own, and what only tells whether another is known."""
+    """The signals without the reward, which has a head of its own, what only tells whether another is known, and masks.
+
+    Masks are told by the views and are no part of a belief.
+    """
     apart = ("reward", KNOWN)
-    return replace(signals, all=tuple(s for s in signals.all if s.role != "truth" or s.name not in apart))
+    kept = (s for s in signals.all if s.role != "truth" or (s.name not in apart and s.kind != "mask"))
+    return replace(signals, all=tuple(kept))

@@ -12,7 +12,7 @@ from twinlab.batches import UNFORESEEN, Batch
 from twinlab.codecs.vector import normalised
 from twinlab.model import WorldModel, team
 from twinlab.model.belief import spots
-from twinlab.model.perception import Looks, Percept
+from twinlab.model.perception import Look, Percept
 
 REACH = 0.02  # how far around a place its surface is looked for [m]
 _FINE = 0.1  # errors of foreseen vectors above this share of their typical change count linearly [1]
@@ -30,6 +30,8 @@ class Weights:
         aimed: how much of a head's attention falls beside the place that it is to find, where a camera sees it: minus
             the logarithm of the share of its pixels' weights within some centimetres of the truth (supervised
             attention, Liu et al. 2016; the twin knows where in a picture each part is).
+        masked: which pixels each mask of the truth marks, such as those where a defect shows, straight from the views'
+            maps (segmentation beside decision, Tabernik et al. 2020).
         foreseen: the same heads on beliefs at the end of what was rolled out, so that plans can be judged by them.
         vectors: vector readings many ticks ahead, multi-step (SOLAR, Dreamer and TD-MPC2 all train over the horizon
             that is planned), in units of what "nothing changes" would cost. All but the smallest errors count linearly:
@@ -48,6 +50,7 @@ class Weights:
     truth: float = 1.0
     found: float = 0.5
     aimed: float = 0.2
+    masked: float = 1.0
     foreseen: float = 0.1
     vectors: float = 5.0
     missing: float = 0.5
@@ -158,7 +161,7 @@ class Objective(nn.Module):
         known = batch.readings if given is None else {n: v for n, v in batch.readings.items() if v.shape[1] >= ticks}
         readings = {name: value[:, :ticks] for name, value in known.items()}
         flat, here = ({n: v.flatten(0, 1) for n, v in part.items()} for part in (readings, draw.present))
-        looks: Looks = {}
+        looks: dict[int, Look] = {}
         found = None if given is None else given.flatten(0, 1)
         if found is None:
             seen, looks = model.perception.attend(flat, here, len(next(iter(flat.values()))))
@@ -175,6 +178,7 @@ class Objective(nn.Module):
         if given is None:
             parts["found"] = self._found(percept, batch, now)
             parts["aimed"] = self._aimed(looks, flat, beliefs.flatten(0, 1), batch, now)
+            parts["masked"] = self._masked(looks, batch)
         if self.horizon:
             parts["pictures"] = self._pictures(beliefs, batch)
             ahead, when = self._ahead(beliefs, batch.action, draw)
@@ -205,7 +209,7 @@ class Objective(nn.Module):
 
     def _aimed(
         self,
-        looks: Looks,
+        looks: Mapping[int, Look],
         readings: dict[str, torch.Tensor],
         beliefs: torch.Tensor,
         batch: Batch,
@@ -217,7 +221,7 @@ class Objective(nn.Module):
             view = views[i]
             if i not in looks or view.measured not in readings:
                 continue
-            logits, rows = looks[i]
+            logits, rows = looks[i].places, looks[i].rows
             points, valid = view.gaze.points(readings[view.measured][rows])
             world = mount(points, beliefs[rows, self.model.read_at :].detach())
             for k, (s, place) in enumerate(self.located):
@@ -229,6 +233,15 @@ class Objective(nn.Module):
                     shown = shown & _at(batch.truth[s.given], when)[rows].bool()
                 cost = -torch.log((weights * near).sum(dim=1) + 0.01)
                 total = total + team.mean(cost, shown.float())
+        return total
+
+    def _masked(self, looks: Mapping[int, Look], batch: Batch) -> torch.Tensor:
+        """What the views' masks cost, mean over the pictures."""
+        total, signals, codecs = self.change.new_zeros(()), self.model.signals, self.model.codecs
+        for look in looks.values():
+            for name, out in look.masks.items():
+                cost = codecs[name].loss(signals[name], out, batch.truth[name].flatten(0, 1)[look.rows])
+                total = total + team.mean(cost, torch.ones_like(cost))
         return total
 
     def _found(self, percept: Percept, batch: Batch, when: torch.Tensor) -> torch.Tensor:

@@ -13,8 +13,22 @@ from twinlab.codecs.vector import normalised
 from twinlab.model.geometry import Gaze
 
 _FEW = 8  # numbers of a token for each number of a reading that is neither vector nor picture, at most [1]
-Looks = dict[int, tuple[torch.Tensor, torch.Tensor]]
-"""View → logits of where its heads look (n, place, rows, columns), and the samples that they are of (n,)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """How a view looked at the samples of which it has pictures; n of them.
+
+    Attributes:
+        places: logits of where its heads look (n, place, rows, columns): pixels where depth tells the camera, else
+            patches.
+        masks: what it takes for marked, see the codec: truth's mask → logits (n, 1, rows, columns).
+        rows: the samples (n,).
+    """
+
+    places: torch.Tensor
+    masks: dict[str, torch.Tensor]
+    rows: torch.Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,8 +75,12 @@ class View(nn.Module):
     Where depth tells its camera, each head also looks at pixels, coarsely by the map and finely by what each pixel
     shows, and gives the point in space that it looks at.
 
+    A mean over all that a head looks at hides what is small. So where the truth has masks of these pixels, the
+    strongest answer of each mask and of each channel is found too (Tabernik et al. 2020).
+
     Args:
         signals: the pictures.
+        masks: of the truth, which lie pixel on pixel with them.
         channels: of the maps [1].
         places: how many places are looked at [1].
 
@@ -70,15 +88,18 @@ class View(nn.Module):
         features: numbers that the heads find together [1].
     """
 
-    def __init__(self, signals: tuple[Signal, ...], channels: int, places: int) -> None:
+    def __init__(self, signals: tuple[Signal, ...], masks: tuple[Signal, ...], channels: int, places: int) -> None:
         super().__init__()
         self.names = tuple(s.name for s in signals)
         self.stems = nn.ModuleDict({s.name: rooms.build("codecs", s.kind).encoder(s, channels) for s in signals})
-        rows, columns = (edge // rooms.build("codecs", signals[0].kind).patch for edge in signals[0].shape[:2])
+        patch = rooms.build("codecs", signals[0].kind).patch
+        rows, columns = (edge // patch for edge in signals[0].shape[:2])
         self.tiles = nn.ParameterDict({s.name: nn.Parameter(torch.zeros(channels, 1, 1)) for s in signals})
         deeper = nn.Conv2d(channels, channels, 3, padding=1)
         self.body = nn.Sequential(nn.BatchNorm2d(channels), nn.SiLU(), deeper, nn.BatchNorm2d(channels), nn.SiLU())
         self.where = nn.Conv2d(channels, places, 1)
+        marks = {s.name: nn.Sequential(nn.Conv2d(channels, patch**2, 1), nn.PixelShuffle(patch)) for s in masks}
+        self.marks = nn.ModuleDict(marks)
         self.places = places
         measured = [s for s in signals if s.camera]
         self.measured = measured[0].name if measured else ""
@@ -88,22 +109,18 @@ class View(nn.Module):
             self.fine = nn.Sequential(nn.Conv2d(inputs, 16, 1), nn.SiLU(), nn.Conv2d(16, places, 1))
         grid = torch.meshgrid(torch.linspace(-1, 1, rows), torch.linspace(-1, 1, columns), indexing="ij")
         self.register_buffer("grid", torch.stack(grid, dim=-1).flatten(0, 1), persistent=False)
-        self.features = places * (2 * channels + 5) + 1
+        self.features = places * (2 * channels + 5) + 1 + (len(masks) + 2 * channels if masks else 0)
 
     def forward(
         self, values: Mapping[str, torch.Tensor], present: Mapping[str, torch.Tensor]
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """What was found, and how it was looked for.
+    ) -> tuple[torch.Tensor, Look]:
+        """What was found in N samples (N, features), 0 where no picture is, and how it was looked for.
 
         Args:
             values: raw pictures (N, …) by name.
             present: whether each is there (N,).
 
         Samples without any picture cost nothing: they are left out before the convolutions.
-
-        Returns:
-            What was found (N, features), 0 where no picture is; logits of where each head looks (n, place, rows,
-            columns), of pixels where depth tells the camera, else of patches; the samples that these are of (n,).
         """
         names = [name for name in self.names if name in values]
         rows = torch.stack([present[name] for name in names]).any(dim=0).nonzero()[:, 0]
@@ -120,14 +137,17 @@ class View(nn.Module):
         look = logits.flatten(2).float().softmax(dim=-1)
         every = torch.cat([maps, total], dim=1).flatten(2).float()
         flat = torch.cat([torch.einsum("nkp,ncp->nkc", look, every), look @ self.grid], dim=-1).flatten(1)
+        masks = {name: marks(maps) for name, marks in self.marks.items()}
+        strongest = [every.amax(dim=-1), *(mask.amax(dim=(2, 3)) for mask in masks.values())] if masks else []
         points, sure = flat.new_zeros(len(rows), 3 * self.places), flat.new_zeros(len(rows), 1)
         if self.measured in names:
             logits = self._finer(logits, pixels)
             depth = torch.where(present[self.measured][rows][:, None, None], values[self.measured][rows], torch.inf)
             where, some = self.gaze(depth, logits)
             points, sure = where.flatten(1), some[:, None].to(flat.dtype)
-        found = torch.cat([flat, points, sure], dim=1)
-        return found.new_zeros(len(present[names[0]]), self.features).index_copy(0, rows, found), logits, rows
+        found = torch.cat([*strongest, flat, points, sure], dim=1)
+        blank = found.new_zeros(len(present[names[0]]), self.features)
+        return blank.index_copy(0, rows, found), Look(logits, masks, rows)
 
     def points(self, found: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Of what was found (N, features), the points (N, place, 3) [m] and whether they are known (N,) bool."""
@@ -174,12 +194,15 @@ class Perception(nn.Module):
         groups: dict[tuple[str, ...], list[Signal]] = {}
         for s in pictures:
             groups.setdefault(s.dims[:2], []).append(s)
-        self.views = nn.ModuleList(View(tuple(g), channels, places) for g in groups.values())
+        masks = signals.of("truth", "mask")
+        self.views = nn.ModuleList(
+            View(tuple(g), tuple(m for m in masks if m.dims == dims), channels, places) for dims, g in groups.items()
+        )
         self.wide = {s.name: min(width, _FEW * s.size) for s in plain}
         encoders = {s.name: rooms.build("codecs", s.kind).encoder(s, self.wide[s.name]) for s in plain}
         self.encoders = nn.ModuleDict(encoders)
         self.vectors = tuple(s for s in readings if s.kind == "vector")
-        self.width, self.features = width, self.views[0].features if groups else 0
+        self.width, self.features = width, max((view.features for view in self.views), default=0)
         size = len(self.views) * (self.features + 1) + sum(self.wide.values()) + len(plain)
         size += sum(s.size + 1 for s in self.vectors)
         self.plain = nn.Linear(size, width)
@@ -234,14 +257,13 @@ class Perception(nn.Module):
 
     def attend(
         self, values: Mapping[str, torch.Tensor], present: Mapping[str, torch.Tensor], count: int
-    ) -> tuple[torch.Tensor, Looks]:
-        """What `look` gives, and how each view with pictures was looked at."""
+    ) -> tuple[torch.Tensor, dict[int, Look]]:
+        """What `look` gives, and how each view that has pictures looked; a view with fewer features begins with 0."""
         out = next(self.parameters()).new_zeros(count, len(self.views), self.features)
         looks = {}
         for i, view in enumerate(self.views):
             if any(name in values for name in view.names):
-                out[:, i], logits, rows = view(values, present)
-                looks[i] = (logits, rows)
+                out[:, i, -view.features :], looks[i] = view(values, present)
         return out, looks
 
     def _vectors(

@@ -398,7 +398,7 @@ def test_a_model_learns_from_every_kind(whole):
     mine = [*model.perception.encoders["points"].parameters(), *model.perception.encoders["pads"].parameters()]
     mine += [p for n in ("pads", "points", "top_normals") for p in model.decoders[n].parameters()]
     mine += list(model.perception.views[0].stems["top_normals"].parameters())
-    mine += list(model.perception.views[0].marks["top_flaws"].parameters())
+    mine += list(model.perception.views[0].marks.parameters())
     assert all(torch.isfinite(p.grad).all() and p.grad.any() for p in mine)
     model.zero_grad()
 

@@ -49,7 +49,7 @@ def test_masks_are_told_by_views_and_are_no_part_of_a_belief(windows):
     without = replace(windows.signals, all=tuple(s for s in windows.signals.all if s.kind != "mask"))
     plain = WorldModel(without, toy.SMALL.size)
     assert model.dynamics.size == plain.dynamics.size and set(model.truth.names) == set(plain.truth.names)
-    assert model.perception.features == plain.perception.features + 1 + 2 * toy.SMALL.size.channels
+    assert model.perception.features == plain.perception.features + 1 + toy.SMALL.size.channels
 
 
 def test_a_mask_is_read_only_where_pictures_are_looked_at(windows):

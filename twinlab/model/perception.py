@@ -64,6 +64,41 @@ class Percept:
         return Percept(*(getattr(self, part.name).unflatten(0, sizes) for part in fields(self)))
 
 
+class Marks(nn.Module):
+    """Which pixels of a camera each mask of the truth marks, in layers of its own.
+
+    A network that tells pixel by pixel where a defect shows learns it from few examples (Tabernik et al. 2020), but not
+    on the maps that look for places, whose errors drown it. Whether something is missing or of a wrong size shows by what
+    is around it, so that convolutions reach 15 patches far (dilation, Yu and Koltun 2016).
+
+    Args:
+        inputs: channels of a pixel [1].
+        names: of the masks.
+        channels: of the maps [1].
+        patch: edge of a patch [pixel].
+
+    Attributes:
+        features: its strongest answers [1].
+    """
+
+    def __init__(self, inputs: int, names: tuple[str, ...], channels: int, patch: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [nn.Conv2d(inputs, channels, patch, patch), nn.BatchNorm2d(channels), nn.SiLU()]
+        for apart in (1, 2, 4):
+            layers += [nn.Conv2d(channels, channels, 3, padding=apart, dilation=apart)]
+            layers += [nn.BatchNorm2d(channels), nn.SiLU()]
+        self.maps = nn.Sequential(*layers)
+        ends = {name: nn.Sequential(nn.Conv2d(channels, patch**2, 1), nn.PixelShuffle(patch)) for name in names}
+        self.ends = nn.ModuleDict(ends)
+        self.features = channels + len(names)
+
+    def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """The strongest answer of each channel and mask (n, features), and logits (n, 1, rows, columns) by mask."""
+        maps = self.maps(pixels)
+        masks = {name: end(maps) for name, end in self.ends.items()}
+        return torch.cat([part.amax(dim=(2, 3)) for part in (maps, *masks.values())], dim=1), masks
+
+
 class View(nn.Module):
     """What a few heads find in pictures that lie pixel on pixel, such as the colour and the depth of one camera.
 
@@ -75,8 +110,8 @@ class View(nn.Module):
     Where depth tells its camera, each head also looks at pixels, coarsely by the map and finely by what each pixel
     shows, and gives the point in space that it looks at.
 
-    A mean over all that a head looks at hides what is small. So where the truth has masks of these pixels, the
-    strongest answer of each mask and of each channel is found too (Tabernik et al. 2020).
+    A mean over all that a head looks at hides what is small. So where the truth has masks of these pixels, `Marks`
+    looks for what they mark, and its strongest answers are found too.
 
     Args:
         signals: the pictures.
@@ -98,18 +133,17 @@ class View(nn.Module):
         deeper = nn.Conv2d(channels, channels, 3, padding=1)
         self.body = nn.Sequential(nn.BatchNorm2d(channels), nn.SiLU(), deeper, nn.BatchNorm2d(channels), nn.SiLU())
         self.where = nn.Conv2d(channels, places, 1)
-        marks = {s.name: nn.Sequential(nn.Conv2d(channels, patch**2, 1), nn.PixelShuffle(patch)) for s in masks}
-        self.marks = nn.ModuleDict(marks)
         self.places = places
+        inputs = sum(self._channels(s.name) for s in signals)
+        self.marks = Marks(inputs, tuple(s.name for s in masks), channels, patch) if masks else None
         measured = [s for s in signals if s.camera]
         self.measured = measured[0].name if measured else ""
         if measured:
             self.gaze = Gaze(measured[0])
-            inputs = sum(self._channels(s.name) for s in signals)
             self.fine = nn.Sequential(nn.Conv2d(inputs, 16, 1), nn.SiLU(), nn.Conv2d(16, places, 1))
         grid = torch.meshgrid(torch.linspace(-1, 1, rows), torch.linspace(-1, 1, columns), indexing="ij")
         self.register_buffer("grid", torch.stack(grid, dim=-1).flatten(0, 1), persistent=False)
-        self.features = places * (2 * channels + 5) + 1 + (len(masks) + 2 * channels if masks else 0)
+        self.features = places * (2 * channels + 5) + 1 + (self.marks.features if self.marks else 0)
 
     def forward(
         self, values: Mapping[str, torch.Tensor], present: Mapping[str, torch.Tensor]
@@ -137,15 +171,16 @@ class View(nn.Module):
         look = logits.flatten(2).float().softmax(dim=-1)
         every = torch.cat([maps, total], dim=1).flatten(2).float()
         flat = torch.cat([torch.einsum("nkp,ncp->nkc", look, every), look @ self.grid], dim=-1).flatten(1)
-        masks = {name: marks(maps) for name, marks in self.marks.items()}
-        strongest = [every.amax(dim=-1), *(mask.amax(dim=(2, 3)) for mask in masks.values())] if masks else []
+        shown = self._shown(pixels) if self.marks or self.measured in names else total
+        strongest, masks = self.marks(shown) if self.marks else (flat[:, :0], {})
         points, sure = flat.new_zeros(len(rows), 3 * self.places), flat.new_zeros(len(rows), 1)
         if self.measured in names:
-            logits = self._finer(logits, pixels)
+            rough = nn.functional.interpolate(logits, size=shown.shape[2:], mode="nearest")
+            logits = rough + self.fine(shown)
             depth = torch.where(present[self.measured][rows][:, None, None], values[self.measured][rows], torch.inf)
             where, some = self.gaze(depth, logits)
             points, sure = where.flatten(1), some[:, None].to(flat.dtype)
-        found = torch.cat([*strongest, flat, points, sure], dim=1)
+        found = torch.cat([strongest, flat, points, sure], dim=1)
         blank = found.new_zeros(len(present[names[0]]), self.features)
         return blank.index_copy(0, rows, found), Look(logits, masks, rows)
 
@@ -154,13 +189,10 @@ class View(nn.Module):
         points, sure = found[:, -3 * self.places - 1 :].split([3 * self.places, 1], dim=1)
         return points.unflatten(1, (self.places, 3)), sure[:, 0] > 0.5
 
-    def _finer(self, places: torch.Tensor, pixels: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Logits of pixels (n, place, rows, columns), from those of patches and what each pixel shows."""
-        one = pixels[self.measured]
-        blank = torch.zeros_like(one[:, :1])
-        shown = [pixels.get(n, blank.expand(-1, self._channels(n), -1, -1)) for n in self.names]
-        rough = nn.functional.interpolate(places, size=one.shape[2:], mode="nearest")
-        return rough + self.fine(torch.cat(shown, dim=1))
+    def _shown(self, pixels: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """What each pixel shows, 0 where a picture is missing (n, channel, rows, columns)."""
+        blank = torch.zeros_like(next(iter(pixels.values()))[:, :1])
+        return torch.cat([pixels.get(n, blank.expand(-1, self._channels(n), -1, -1)) for n in self.names], dim=1)
 
     def _channels(self, name: str) -> int:
         stem = self.stems[name]

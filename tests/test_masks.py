@@ -79,6 +79,16 @@ def test_a_view_learns_which_pixels_are_marked_and_from_any_of_its_pictures(wind
         assert odds[truth].mean() > 5 * odds[~truth].mean(), names
 
 
+def test_half_of_the_pictures_that_are_looked_at_are_such_that_anything_is_marked_in():
+    rare = episode(0).assign(top_flaws=lambda e: e["top_flaws"] & (e["time"] < 0.19))
+    tracks, signals = hold([rare, episode(1).assign(top_flaws=lambda e: e["top_flaws"] & False)])
+    for window, horizon in ((1, 0), (4, 5)):
+        windows = Windows(tracks, signals, window, horizon)
+        which = windows.drawn(np.random.default_rng(0), 4000)
+        assert (which < 4).mean() == pytest.approx(0.5 + 0.5 * 4 / len(windows), abs=0.03)
+        assert len(np.unique(which)) == len(windows)
+
+
 def test_without_a_picture_of_its_camera_a_mask_is_left_out(windows):
     model = WorldModel(windows.signals, toy.SMALL.size).eval()
     assert model.marked({"tool": torch.zeros(2, 3)}) == {}

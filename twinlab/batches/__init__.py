@@ -138,6 +138,7 @@ class Windows:
         self.window, self.horizon = window, horizon
         self.looks = any("found" not in track.values for track in self.tracks)
         self._ends = np.cumsum([0] + [max(0, k.length - window - horizon + 1) for k in self.tracks])
+        self._marked = self._where_marked() if self.looks else np.empty(0, int)
         if not len(self):
             raise ModelError(f"no episode has {window + horizon} ticks; record longer ones or ask for shorter windows")
         room = scratch or Scratch("", 1 << 62)
@@ -158,8 +159,15 @@ class Windows:
         return self.take(self.drawn(rng, size))
 
     def drawn(self, rng: np.random.Generator, size: int) -> np.ndarray:
-        """Numbers of `size` windows (size,), drawn with the generator."""
-        return rng.integers(len(self), size=size)
+        """Numbers of `size` windows (size,), drawn with the generator.
+
+        Where pictures must be looked at and masks mark anything, half of them begin where one does: what is marked is
+        rare, and learnt from such pictures only.
+        """
+        which = rng.integers(len(self), size=size)
+        if len(self._marked):
+            which = np.where(rng.random(size) < 0.5, rng.choice(self._marked, size), which)
+        return which
 
     def first(self, rng: np.random.Generator, size: int) -> np.ndarray:
         """Numbers of `size` windows (size,) that begin within a window's length of their episodes' beginnings."""
@@ -171,6 +179,16 @@ class Windows:
         """Numbers of the windows (n,) that begin where those of other numbers (n,) end; -1 where an episode ends."""
         ends = self._ends[np.searchsorted(self._ends, which, side="right")]
         return np.where(which + self.window < ends, which + self.window, -1)
+
+    def _where_marked(self) -> np.ndarray:
+        """Numbers of the windows in whose first tick a mask of the truth marks a pixel."""
+        masks, out = [s.name for s in self.signals.of("truth", "mask")], [np.empty(0, int)]
+        for first, end, held in zip(self._ends[:-1], self._ends[1:], self.tracks, strict=True):
+            marked = np.zeros(end - first, bool)
+            for name in masks:
+                marked |= held.values[name][: end - first].any(axis=(1, 2))
+            out.append(first + np.flatnonzero(marked))
+        return np.concatenate(out)
 
     def take(self, which: Iterable[int]) -> Batch:
         """The batch of the windows of these numbers."""

@@ -68,8 +68,8 @@ class Marks(nn.Module):
     """Which pixels of a camera each mask of the truth marks, in layers of its own.
 
     A network that tells pixel by pixel where a defect shows learns it from few examples (Tabernik et al. 2020), but not
-    on the maps that look for places, whose errors drown it. Whether something is missing or of a wrong size shows by what
-    is around it, so that convolutions reach 15 patches far (dilation, Yu and Koltun 2016).
+    on the maps that look for places, whose errors drown it; so only its masks train it. Whether something is missing or
+    of a wrong size shows by what is around it, so that convolutions reach far (dilation, Yu and Koltun 2016).
 
     Args:
         inputs: channels of a pixel [1].
@@ -93,10 +93,13 @@ class Marks(nn.Module):
         self.features = channels + len(names)
 
     def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """The strongest answer of each channel and mask (n, features), and logits (n, 1, rows, columns) by mask."""
+        """The strongest answer of each channel and mask (n, features), without gradient, and logits by mask.
+
+        Logits are (n, 1, rows, columns).
+        """
         maps = self.maps(pixels)
         masks = {name: end(maps) for name, end in self.ends.items()}
-        return torch.cat([part.amax(dim=(2, 3)) for part in (maps, *masks.values())], dim=1), masks
+        return torch.cat([part.detach().amax(dim=(2, 3)) for part in (maps, *masks.values())], dim=1), masks
 
 
 class View(nn.Module):

@@ -22,7 +22,7 @@ FLAWS = Signal("top_flaws", "mask", "truth", ("top_row", "top_column"), (32, 32)
 
 
 def episode(seed: int, ticks: int = 40) -> xr.Dataset:
-    """The toy line with the pixels of its dot marked, and with a mask that numbers what each pixel shows."""
+    """The toy line with the pixels of its dot marked, a mask that numbers what each pixel shows, and one of parts."""
     plain = toy.episode(seed, ticks)
     rgb = plain["top_rgb"].values.astype(int)
     marked = np.abs(rgb[..., 0] - rgb[..., 1]) > 40
@@ -30,6 +30,7 @@ def episode(seed: int, ticks: int = 40) -> xr.Dataset:
     return plain.assign(
         top_flaws=(("time", *FLAWS.dims), marked, about),
         top_mask=(("time", *FLAWS.dims), marked.astype(np.int16), about),
+        part_present=(("time", "part"), np.ones((ticks, 1), bool), about),
     )
 
 
@@ -39,7 +40,7 @@ def windows() -> Windows:
     return Windows(tracks, fitted(signals, tracks), window=1, horizon=0)
 
 
-def test_masks_of_yes_and_no_are_modelled_and_those_that_number_what_they_show_are_not():
+def test_pictures_of_yes_and_no_are_modelled_and_masks_that_number_what_they_show_or_mark_parts_are_not():
     assert [s.name for s in survey(episode(0)).of("truth", "mask")] == ["top_flaws"]
 
 

@@ -220,8 +220,8 @@ class Windows:
 def survey(episode: xr.Dataset) -> Signals:
     """What an episode holds, from its variables' attributes alone; nothing is normalised yet.
 
-    Of the truth, clean pictures, maps and clouds are left out, as no head tells them, and of masks those that number
-    what they show.
+    Of the truth, clean pictures, maps and clouds are left out, as no head tells them, and of masks all but pictures
+    of yes and no.
 
     Raises:
         ModelError: it holds no action with limits, or nothing that could be modelled.
@@ -318,7 +318,7 @@ def fitted(signals: Signals, tracks: Iterable[Track]) -> Signals:
 
 
 def _modelled(variable: xr.DataArray) -> bool:
-    return variable.attrs["kind"] != "mask" or variable.dtype == np.bool_
+    return variable.attrs["kind"] != "mask" or (variable.dtype == np.bool_ and variable.ndim == 3)
 
 
 def _values(episode: xr.Dataset, name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:

@@ -266,7 +266,7 @@ def test_windows_with_contact_or_a_change_of_command_are_eventful():
 
 def test_every_kind_with_a_codec_is_compared_with_all_baselines():
     rng, shapes = np.random.default_rng(0), {"image": (8, 8, 3), "depth": (8, 8), "normals": (8, 8, 3)}
-    shapes |= {"tactile": (2, 4, 4), "cloud": (40, 3), "vector": (2,), "pulse": (), "label": ()}
+    shapes |= {"mask": (8, 8), "tactile": (2, 4, 4), "cloud": (40, 3), "vector": (2,), "pulse": (), "label": ()}
     kinds = [kind for kind in rooms.names("codecs") if kind in shapes]
     assert set(kinds) >= {"image", "depth", "vector", "pulse", "label"}
     assert set(rooms.names("codecs")) <= set(shapes), "say above what a reading of the new kind looks like"
@@ -274,7 +274,7 @@ def test_every_kind_with_a_codec_is_compared_with_all_baselines():
     def some(seed: int) -> xr.Dataset:
         values = {kind: rng.normal(size=(30, *shapes[kind])).astype(np.float32) for kind in kinds}
         values["image"] = rng.integers(0, 255, (30, 8, 8, 3)).astype(np.uint8)
-        values |= {"pulse": rng.random(30) > 0.5, "label": rng.integers(0, 3, 30)}
+        values |= {"mask": values["mask"] > 1, "pulse": rng.random(30) > 0.5, "label": rng.integers(0, 3, 30)}
         values["depth"] = np.where(rng.random((30, 8, 8)) > 0.8, np.inf, 1 + values["depth"] ** 2).astype(np.float32)
         for kind in {"cloud", "tactile"} & set(kinds):
             values[kind][:, ..., 0] = np.inf if kind == "cloud" and seed % 2 else values[kind][:, ..., 0]

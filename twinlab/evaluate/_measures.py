@@ -53,7 +53,7 @@ def extrapolated(signal: Signal, now: np.ndarray, before: np.ndarray, ticks: int
 
 def within(signal: Signal, told: np.ndarray) -> np.ndarray:
     """Numbers clipped to the range of their kind: 0 to 1, no negative depth, normals of length 1."""
-    if signal.kind in ("image", "pulse", "label"):
+    if signal.kind in ("image", "mask", "pulse", "label"):
         return np.clip(told, 0, 1)
     if signal.kind == "depth":
         return np.maximum(told, 0)

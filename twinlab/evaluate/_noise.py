@@ -17,8 +17,8 @@ def noisy(
 
     One unit of noise is the training standard deviation of a vector's number, if it varies, of depth, and of a cloud's
     column; the typical size of what a tactile map tells; a quarter of the range of an image; 1 for each number of a
-    normal, which is of length 1 again afterwards. Masks, pulses and labels stay as they are; where nothing was measured,
-    nothing is.
+    normal, which is of length 1 again afterwards. Masks, pulses and labels stay as they are; where nothing was
+    measured, nothing is.
 
     Args:
         signals: name → what is known of the reading.

@@ -178,7 +178,8 @@ class Objective(nn.Module):
         if given is None:
             parts["found"] = self._found(percept, batch, now)
             parts["aimed"] = self._aimed(looks, flat, beliefs.flatten(0, 1), batch, now)
-            parts["masked"] = self._masked(looks, batch)
+            if any(look.masks for look in looks.values()):
+                parts["masked"] = self._masked(looks, batch)
         if self.horizon:
             parts["pictures"] = self._pictures(beliefs, batch)
             ahead, when = self._ahead(beliefs, batch.action, draw)

@@ -92,14 +92,14 @@ class Marks(nn.Module):
         self.ends = nn.ModuleDict(ends)
         self.features = channels + len(names)
 
-    def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """The strongest answer of each channel and mask (n, features), without gradient, and logits by mask.
+    def forward(self, pixels: torch.Tensor) -> tuple[list[torch.Tensor], dict[str, torch.Tensor]]:
+        """The strongest answers, without gradient, and logits (n, 1, rows, columns) by mask.
 
-        Logits are (n, 1, rows, columns).
+        Those of channels (n, channel) come first, then those of each mask (n, 1).
         """
         maps = self.maps(pixels)
         masks = {name: end(maps) for name, end in self.ends.items()}
-        return torch.cat([part.detach().amax(dim=(2, 3)) for part in (maps, *masks.values())], dim=1), masks
+        return [part.detach().amax(dim=(2, 3)) for part in (maps, *masks.values())], masks
 
 
 class View(nn.Module):
@@ -175,7 +175,7 @@ class View(nn.Module):
         every = torch.cat([maps, total], dim=1).flatten(2).float()
         flat = torch.cat([torch.einsum("nkp,ncp->nkc", look, every), look @ self.grid], dim=-1).flatten(1)
         shown = self._shown(pixels) if self.marks or self.measured in names else total
-        strongest, masks = self.marks(shown) if self.marks else (flat[:, :0], {})
+        strongest, masks = self.marks(shown) if self.marks else ([], {})
         points, sure = flat.new_zeros(len(rows), 3 * self.places), flat.new_zeros(len(rows), 1)
         if self.measured in names:
             rough = nn.functional.interpolate(logits, size=shown.shape[2:], mode="nearest")
@@ -183,7 +183,7 @@ class View(nn.Module):
             depth = torch.where(present[self.measured][rows][:, None, None], values[self.measured][rows], torch.inf)
             where, some = self.gaze(depth, logits)
             points, sure = where.flatten(1), some[:, None].to(flat.dtype)
-        found = torch.cat([strongest, flat, points, sure], dim=1)
+        found = torch.cat([*strongest, flat, points, sure], dim=1)
         blank = found.new_zeros(len(present[names[0]]), self.features)
         return blank.index_copy(0, rows, found), Look(logits, masks, rows)
 

@@ -1,5 +1,9 @@
 """What pictures and maps share: whole patches in, pictures out of features."""
 
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
 import torch
 from torch import nn
 
@@ -36,6 +40,48 @@ class Broadcast(nn.Module):
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         scale, shift = self.features(features)[:, :, None, None].chunk(2, dim=1)
         return self.layers(torch.nn.functional.silu(self.place * (1 + scale) + shift))
+
+
+@dataclass(frozen=True)
+class Patched(ABC):
+    """What codecs of pictures share: patches through one convolution in, pictures of the same size out.
+
+    Attributes:
+        patch: edge of a patch; rows and columns must be multiples [pixel].
+        hidden: width of the decoder [1].
+    """
+
+    spatial: ClassVar[bool] = True
+    patch: int = 4
+    hidden: int = 48
+
+    def encoder(self, signal: Signal, width: int) -> nn.Module:
+        """To a map (N, width, rows / patch, columns / patch).
+
+        Raises:
+            ModelError: the pictures are not of whole patches, or not of what the kind wants.
+        """
+        check_patches(signal, self.patch)
+        channels, count = self._channels(signal)
+        return nn.Sequential(channels, nn.Conv2d(count, width, self.patch, self.patch))
+
+    def decoder(self, signal: Signal, width: int) -> nn.Module:
+        """To pictures (N, channel, rows, columns); `loss` and `read` say what the channels are.
+
+        Raises:
+            ModelError: the pictures are not of whole patches, or not of what the kind wants.
+        """
+        check_patches(signal, self.patch)
+        rows, columns = (edge // self.patch for edge in signal.shape[:2])
+        return Broadcast(width, self.hidden, self._told(signal), (rows, columns), self.patch)
+
+    @abstractmethod
+    def _channels(self, signal: Signal) -> tuple[nn.Module, int]:
+        """What makes channels of pixels of raw values, and how many."""
+
+    @abstractmethod
+    def _told(self, signal: Signal) -> int:
+        """How many channels the decoder tells [1]."""
 
 
 def check_patches(signal: Signal, patch: int) -> None:

@@ -5,37 +5,24 @@ network read positions in space off a pixel (as point clouds do: Frustum PointNe
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import nn
 
 from twinlab.batches import Signal
-from twinlab.codecs._pictures import Broadcast, check_patches
+from twinlab.codecs._pictures import Patched
 
 
 @dataclass(frozen=True)
-class Depth:
-    """Distances along the optical axis [m] (N, rows, columns), +inf where nothing is.
+class Depth(Patched):
+    """Distances along the optical axis [m] (N, rows, columns), +inf where nothing is."""
 
-    Attributes:
-        patch: edge of a patch; rows and columns must be multiples [pixel].
-        hidden: width of the decoder [1].
-    """
+    def _channels(self, signal: Signal) -> tuple[nn.Module, int]:
+        return _Channels(signal), 4
 
-    spatial: ClassVar[bool] = True
-    patch: int = 4
-    hidden: int = 48
-
-    def encoder(self, signal: Signal, width: int) -> nn.Module:
-        """To a map (N, width, rows / patch, columns / patch)."""
-        check_patches(signal, self.patch)
-        return nn.Sequential(_Channels(signal), nn.Conv2d(4, width, self.patch, self.patch))
-
-    def decoder(self, signal: Signal, width: int) -> nn.Module:
-        """To normalised depth and logits of validity (N, 2, rows, columns)."""
-        rows, columns = signal.shape
-        return Broadcast(width, self.hidden, 2, (rows // self.patch, columns // self.patch), self.patch)
+    def _told(self, signal: Signal) -> int:
+        """Normalised depth and logits of validity."""
+        return 2
 
     def loss(self, signal: Signal, out: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         """Squared error where anything was seen, and the cross entropy of that (N,)."""

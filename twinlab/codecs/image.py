@@ -5,37 +5,24 @@ A patchify stem was measured 6 times as fast on two cores as a stack of strided 
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import nn
 
 from twinlab.batches import Signal
-from twinlab.codecs._pictures import Broadcast, check_patches
+from twinlab.codecs._pictures import Patched
 
 
 @dataclass(frozen=True)
-class Image:
-    """Colour pictures, uint8 (N, rows, columns, channels).
+class Image(Patched):
+    """Colour pictures, uint8 (N, rows, columns, channels)."""
 
-    Attributes:
-        patch: edge of a patch; rows and columns must be multiples [pixel].
-        hidden: width of the decoder [1].
-    """
+    def _channels(self, signal: Signal) -> tuple[nn.Module, int]:
+        return _Channels(), signal.shape[2]
 
-    spatial: ClassVar[bool] = True
-    patch: int = 4
-    hidden: int = 48
-
-    def encoder(self, signal: Signal, width: int) -> nn.Module:
-        """To a map (N, width, rows / patch, columns / patch)."""
-        check_patches(signal, self.patch)
-        return nn.Sequential(_Channels(), nn.Conv2d(signal.shape[2], width, self.patch, self.patch))
-
-    def decoder(self, signal: Signal, width: int) -> nn.Module:
-        """To pictures (N, channels, rows, columns) in about 0–1."""
-        rows, columns, channels = signal.shape
-        return Broadcast(width, self.hidden, channels, (rows // self.patch, columns // self.patch), self.patch)
+    def _told(self, signal: Signal) -> int:
+        """Colours in about 0–1."""
+        return signal.shape[2]
 
     def loss(self, signal: Signal, out: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         """Squared error (N,)."""

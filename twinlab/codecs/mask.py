@@ -5,40 +5,26 @@ what labels of whole pictures did not teach (Tabernik et al. 2020).
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import nn
 
 from twinlab.batches import Signal
-from twinlab.codecs._pictures import Broadcast, check_patches
+from twinlab.codecs._pictures import Patched
 
 _RARE = 10.0  # a pixel that is marked costs as much as so many that are not [1]
 
 
 @dataclass(frozen=True)
-class Mask:
-    """Marks of pixels, bool (N, rows, columns).
+class Mask(Patched):
+    """Marks of pixels, bool (N, rows, columns)."""
 
-    Attributes:
-        patch: edge of a patch; rows and columns must be multiples [pixel].
-        hidden: width of the decoder [1].
-    """
+    def _channels(self, signal: Signal) -> tuple[nn.Module, int]:
+        return _Channels(), 1
 
-    spatial: ClassVar[bool] = True
-    patch: int = 4
-    hidden: int = 48
-
-    def encoder(self, signal: Signal, width: int) -> nn.Module:
-        """To a map (N, width, rows / patch, columns / patch)."""
-        check_patches(signal, self.patch)
-        return nn.Sequential(_Channels(), nn.Conv2d(1, width, self.patch, self.patch))
-
-    def decoder(self, signal: Signal, width: int) -> nn.Module:
-        """To logits (N, 1, rows, columns)."""
-        check_patches(signal, self.patch)
-        rows, columns = signal.shape
-        return Broadcast(width, self.hidden, 1, (rows // self.patch, columns // self.patch), self.patch)
+    def _told(self, signal: Signal) -> int:
+        """Logits."""
+        return 1
 
     def loss(self, signal: Signal, out: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         """Cross entropy, with more weight where a pixel is marked, which few are (N,)."""

@@ -1,45 +1,29 @@
 """Normals: which way each seen surface faces, and whether there is one, goes in and comes out."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import nn
 
 from twinlab.batches import Signal
-from twinlab.codecs._pictures import Broadcast, check_patches
+from twinlab.codecs._pictures import Patched
 from twinlab.errors import ModelError
 
 _SHORT = 0.1  # answers shorter than this cost as if they stood askew, so that no gradient is steep [1]
 
 
 @dataclass(frozen=True)
-class Normals:
-    """Unit normals in the camera's optical frame (N, rows, columns, 3), 0 where there are none.
+class Normals(Patched):
+    """Unit normals in the camera's optical frame (N, rows, columns, 3), 0 where there are none."""
 
-    Attributes:
-        patch: edge of a patch; rows and columns must be multiples [pixel].
-        hidden: width of the decoder [1].
-    """
+    def _channels(self, signal: Signal) -> tuple[nn.Module, int]:
+        _check(signal)
+        return _Channels(), 4
 
-    spatial: ClassVar[bool] = True
-    patch: int = 4
-    hidden: int = 48
-
-    def encoder(self, signal: Signal, width: int) -> nn.Module:
-        """To a map (N, width, rows / patch, columns / patch).
-
-        Raises:
-            ModelError: the pictures are not of whole patches of three numbers a pixel.
-        """
-        _check(signal, self.patch)
-        return nn.Sequential(_Channels(), nn.Conv2d(4, width, self.patch, self.patch))
-
-    def decoder(self, signal: Signal, width: int) -> nn.Module:
-        """To vectors of any length and logits of validity (N, 4, rows, columns)."""
-        _check(signal, self.patch)
-        rows, columns = signal.shape[:2]
-        return Broadcast(width, self.hidden, 4, (rows // self.patch, columns // self.patch), self.patch)
+    def _told(self, signal: Signal) -> int:
+        """Vectors of any length and logits of validity."""
+        _check(signal)
+        return 4
 
     def loss(self, signal: Signal, out: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         """1 less the cosine of the error where there is a normal, and the cross entropy of whether there is (N,).
@@ -58,8 +42,7 @@ class Normals:
         return torch.where(out[:, 3:] > 0, unit, 0).permute(0, 2, 3, 1)
 
 
-def _check(signal: Signal, patch: int) -> None:
-    check_patches(signal, patch)
+def _check(signal: Signal) -> None:
     if len(signal.shape) != 3 or signal.shape[2] != 3:
         raise ModelError(
             f"normals {signal.name!r} has shape {signal.shape}; wanted (rows, columns, 3), one vector a pixel"

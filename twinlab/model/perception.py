@@ -174,7 +174,7 @@ class View(nn.Module):
         look = logits.flatten(2).float().softmax(dim=-1)
         every = torch.cat([maps, total], dim=1).flatten(2).float()
         flat = torch.cat([torch.einsum("nkp,ncp->nkc", look, every), look @ self.grid], dim=-1).flatten(1)
-        shown = self._shown(pixels) if self.marks or self.measured in names else total
+        shown = self._shown(pixels)
         strongest, masks = self.marks(shown) if self.marks else ([], {})
         points, sure = flat.new_zeros(len(rows), 3 * self.places), flat.new_zeros(len(rows), 1)
         if self.measured in names:

@@ -171,10 +171,11 @@ def plate(seed: int, ticks: int = 8) -> xr.Dataset:
     )
 
 
-def test_a_part_is_found_to_a_fraction_of_a_pixel_after_a_few_steps():
+@pytest.mark.parametrize("shift", [0, 4])
+def test_a_part_is_found_to_a_fraction_of_a_pixel_after_a_few_steps(shift):
     seeing = Stage(steps=150, batch=32, window=1, horizon=0, starts=1, rate=4e-3)
     following = Stage(steps=1, batch=2, window=2, horizon=1, starts=1, rate=1e-6)
-    model = fit([plate(seed) for seed in range(60)], Fit(seeing, following, size=Size(32, 32, 8, 2, 2)))
+    model = fit([plate(seed) for seed in range(60)], Fit(seeing, following, shift=shift, size=Size(32, 32, 8, 2, 2)))
     tracks, _ = hold([plate(seed) for seed in range(900, 910)], model.signals)
     wanted = np.concatenate([track.values["target"] for track in tracks])
     shown = {n: torch.from_numpy(np.concatenate([k.values[n] for k in tracks])) for n in model.readings}

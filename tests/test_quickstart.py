@@ -193,7 +193,7 @@ def test_a_lines_job_is_as_long_as_its_ticks_say_in_episodes_of_its_own_length(t
     assert (job.ticks, job.training, job.validation, job.held_out, job.runs) == (1200, 48, 12, 0, ())
     assert job.folder == str(tmp_path / "machine_tending")
     assert (job.fit.seeing.steps, job.fit.following.steps) == (7, 7)
-    assert job.openings == 400
+    assert job.openings == 400 and job.fit.shift == 4
     assert line("sorting", tmp_path, ticks=10, steps=1, workers=1, openings=3).openings == 3
     assert line("sorting", tmp_path, ticks=10, steps=1, workers=1).training == 1
 

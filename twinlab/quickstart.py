@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import xarray as xr
@@ -25,6 +25,7 @@ from twinlab.widgets.scene_view import SceneView
 
 LEARNED = ("cloned", "planned")
 Tell = Callable[[str, int, int], None]
+_SHIFT = 4  # of a line's pictures in seeing, at most [pixel]
 _OPENINGS, _VALIDATION, _TEST, _HELD_OUT = 10_000, 50_000, 60_000, 65_000  # first seeds: of these episodes, of scoring
 
 
@@ -181,6 +182,8 @@ def line(
 ) -> Quickstart:
     """How much a line's model is recorded and trained, disturbed as much as its scene says; nothing is scored.
 
+    Pictures are moved by up to 4 pixels in seeing, as few configurations are to teach views to see them all.
+
     Args:
         scene: the line.
         folder: of all models; each line has one of its name there.
@@ -193,7 +196,8 @@ def line(
     spec = read_scene(scene)
     return Quickstart(
         scene=scene, folder=str(Path(folder) / spec.name), ticks=spec.ticks, training=max(1, round(ticks / spec.ticks)),
-        validation=validation, held_out=0, openings=openings, runs=(), workers=workers, fit=Fit().of(steps),
+        validation=validation, held_out=0, openings=openings, runs=(), workers=workers,
+        fit=replace(Fit().of(steps), shift=_SHIFT),
     )  # fmt: skip
 
 

@@ -70,16 +70,19 @@ class Draw:
         present: name → whether a reading is there (B, T) bool.
         starts: ticks from which to roll out (B, start), below T.
         members: which head of the dynamics each of these uses (B * start,).
+        shifts: pixels by which each view's pictures are moved (B, T, view, 2); None is none.
     """
 
     present: dict[str, torch.Tensor]
     starts: torch.Tensor
     members: torch.Tensor
+    shifts: torch.Tensor | None = None
 
     def of(self, rows: slice) -> "Draw":
         """The choices of some of the windows."""
         members = self.members.view(len(self.starts), -1)[rows].flatten()
-        return Draw({name: value[rows] for name, value in self.present.items()}, self.starts[rows], members)
+        shifts = None if self.shifts is None else self.shifts[rows]
+        return Draw({name: value[rows] for name, value in self.present.items()}, self.starts[rows], members, shifts)
 
 
 def draw(
@@ -90,6 +93,7 @@ def draw(
     starts: int = 1,
     drop: float = 0.0,
     blind: float = 0.0,
+    shift: int = 0,
 ) -> Draw:
     """The random choices of one step for `count` windows of some ticks.
 
@@ -99,6 +103,7 @@ def draw(
         rng: decides all.
         starts: from how many ticks of each the future is foreseen, at most `ticks`.
         drop, blind: shares of windows in which readings other than pictures, and pictures, are taken away.
+        shift: pixels by which pictures are moved at most, either way, as often each.
     """
     pictures = [name for view in model.perception.views for name in view.names]
     share, chance = {name: blind if name in pictures else drop for name in model.readings}, rng.random((count, 1))
@@ -106,7 +111,10 @@ def draw(
     froms = np.stack([rng.permutation(ticks)[:starts] for _ in range(count)])
     members = rng.integers(0, model.size.members, froms.size)
     present = {name: torch.from_numpy(~value).to(model.device) for name, value in gone.items()}
-    return Draw(present, *(torch.from_numpy(x).to(model.device) for x in (froms, members)))
+    if not shift:
+        return Draw(present, *(torch.from_numpy(x).to(model.device) for x in (froms, members)))
+    shifts = rng.integers(-shift, shift + 1, (count, ticks, len(model.perception.views), 2))
+    return Draw(present, *(torch.from_numpy(x).to(model.device) for x in (froms, members, shifts)))
 
 
 def _gone(count: int, ticks: int, rng: np.random.Generator) -> np.ndarray:
@@ -164,7 +172,8 @@ class Objective(nn.Module):
         looks: dict[int, Look] = {}
         found = None if given is None else given.flatten(0, 1)
         if found is None:
-            seen, looks = model.perception.attend(flat, here, len(next(iter(flat.values()))))
+            by = None if draw.shifts is None else draw.shifts.flatten(0, 1)
+            seen, looks = model.perception.attend(flat, here, len(next(iter(flat.values()))), by)
             found = seen if looks else None
         percept = model.encode(flat, here, found)
         beliefs = model.follow(percept.unflatten((len(batch.action), ticks)), batch.action[:, :ticks], start)

@@ -21,7 +21,7 @@ class Look:
 
     Attributes:
         places: logits of where its heads look (n, place, rows, columns): pixels where depth tells the camera, else
-            patches.
+            patches of the pictures as they were moved.
         masks: what it takes for marked, see the codec: truth's mask → logits (n, 1, rows, columns).
         rows: the samples (n,).
     """
@@ -62,6 +62,20 @@ class Percept:
     def unflatten(self, sizes: tuple[int, int]) -> "Percept":
         """The same with the samples' axis split in two."""
         return Percept(*(getattr(self, part.name).unflatten(0, sizes) for part in fields(self)))
+
+
+def moved(maps: torch.Tensor, by: torch.Tensor) -> torch.Tensor:
+    """Maps (n, channel, rows, columns) read so many rows further down and columns further right, edges repeated.
+
+    Args:
+        maps: the maps.
+        by: rows and columns of each (n, 2), whole numbers.
+    """
+    rows, columns = (
+        (torch.arange(n, device=maps.device) + by[:, i, None]).clamp(0, n - 1) for i, n in enumerate(maps.shape[2:])
+    )
+    at = (rows[:, :, None] * maps.shape[3] + columns[:, None]).flatten(1)
+    return maps.flatten(2).gather(2, at[:, None].expand(-1, maps.shape[1], -1)).view_as(maps)
 
 
 class Marks(nn.Module):
@@ -149,13 +163,15 @@ class View(nn.Module):
         self.features = places * (2 * channels + 5) + 1 + (self.marks.features if self.marks else 0)
 
     def forward(
-        self, values: Mapping[str, torch.Tensor], present: Mapping[str, torch.Tensor]
+        self, values: Mapping[str, torch.Tensor], present: Mapping[str, torch.Tensor], by: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, Look]:
         """What was found in N samples (N, features), 0 where no picture is, and how it was looked for.
 
         Args:
             values: raw pictures (N, …) by name.
             present: whether each is there (N,).
+            by: pixels by which the pictures are moved before they are looked at (N, 2), see `moved`; None is none.
+                What a pixel shows, and where it is in space, goes with it; `Look` tells of pixels where they were.
 
         Samples without any picture cost nothing: they are left out before the convolutions.
         """
@@ -168,6 +184,7 @@ class View(nn.Module):
             assert isinstance(stem, nn.Sequential)  # a codec gives channels of pixels, then maps of patches
             channels, patches = stem
             pixels[name] = torch.where(here, channels(values[name][rows]), 0)
+            pixels[name] = pixels[name] if by is None else moved(pixels[name], by[rows])
             total = total + torch.where(here, patches(pixels[name]), self.tiles[name])
         maps = self.body(total)
         logits = self.where(maps)
@@ -176,10 +193,12 @@ class View(nn.Module):
         flat = torch.cat([torch.einsum("nkp,ncp->nkc", look, every), look @ self.grid], dim=-1).flatten(1)
         shown = self._shown(pixels)
         strongest, masks = self.marks(shown) if self.marks else ([], {})
+        masks = masks if by is None else {name: moved(mask, -by[rows]) for name, mask in masks.items()}
         points, sure = flat.new_zeros(len(rows), 3 * self.places), flat.new_zeros(len(rows), 1)
         if self.measured in names:
             rough = nn.functional.interpolate(logits, size=shown.shape[2:], mode="nearest")
             logits = rough + self.fine(shown)
+            logits = logits if by is None else moved(logits, -by[rows])
             depth = torch.where(present[self.measured][rows][:, None, None], values[self.measured][rows], torch.inf)
             where, some = self.gaze(depth, logits)
             points, sure = where.flatten(1), some[:, None].to(flat.dtype)
@@ -291,14 +310,23 @@ class Perception(nn.Module):
         return self.attend(values, present, count)[0]
 
     def attend(
-        self, values: Mapping[str, torch.Tensor], present: Mapping[str, torch.Tensor], count: int
+        self,
+        values: Mapping[str, torch.Tensor],
+        present: Mapping[str, torch.Tensor],
+        count: int,
+        by: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, dict[int, Look]]:
-        """What `look` gives, and how each view that has pictures looked; a view with fewer features begins with 0."""
+        """What `look` gives, and how each view that has pictures looked; a view with fewer features begins with 0.
+
+        Args:
+            values, present, count: see `forward`.
+            by: pixels by which each view's pictures are moved before (N, view, 2), see `View`; None is none.
+        """
         out = next(self.parameters()).new_zeros(count, len(self.views), self.features)
         looks = {}
         for i, view in enumerate(self.views):
             if any(name in values for name in view.names):
-                out[:, i, -view.features :], looks[i] = view(values, present)
+                out[:, i, -view.features :], looks[i] = view(values, present, None if by is None else by[:, i])
         return out, looks
 
     def _vectors(

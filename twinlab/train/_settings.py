@@ -69,6 +69,9 @@ class Fit:
         blind: share of windows in which pictures are, in the same way [1]. More of it makes the model sturdier and
             blurs what it sees: with 0.15 of them a target's place was 34 instead of 24 mm off in the mean after 750
             steps of 64 ticks, while missing vectors cost it nothing.
+        shift: pixels by which each view's pictures are moved at random in seeing, at most; 0 moves none. So views do
+            not learn by heart what each configuration looked like (random shifts: Kostrikov et al. 2021, Laskin et al.
+            2020). Where a pixel is in space goes with it, so that places stay exact.
         gamma: discount of the return, per tick [1].
         seed: of first weights and all draws; the same seed gives the same model on the same machine.
         seconds: training before cloning ends after this time at the latest, half of it for seeing [s]; not repeatable.
@@ -95,6 +98,7 @@ class Fit:
     clip: float = 100.0
     drop: float = 0.15
     blind: float = 0.1
+    shift: int = 0
     gamma: float = 0.97
     seed: int = 0
     seconds: float | None = None
@@ -110,7 +114,7 @@ class Fit:
     scratch: str = ""
 
     def __post_init__(self) -> None:
-        for name, low in (("accumulate", 1), ("every", 1), ("keep", 0), ("memory", 0)):
+        for name, low in (("accumulate", 1), ("every", 1), ("keep", 0), ("memory", 0), ("shift", 0)):
             if getattr(self, name) < low:
                 raise ModelError(f"a fit's {name} came as {getattr(self, name)}; wanted {low} or more")
         for name in ("accelerator", "strategy", "precision"):

@@ -251,6 +251,13 @@ def test_a_peg_counts_in_the_socket_that_is_made_for_it_and_as_wrong_in_another(
         assert put(cell, "loose", into(cell, "socket_tight", 0.0249)) == []  # each counts once
 
 
+def test_a_peg_that_falls_off_the_line_is_dropped_and_not_followed_down():
+    with blind() as cell:
+        cell.reset(0)
+        assert put(cell, "loose", frames.pose((0.5, 2.0, 0.1)), ticks=14) == [("dropped", "", False)]
+        assert not cell.truth["target_present"]  # the next peg is not due yet
+
+
 def test_a_peg_counts_only_if_it_fills_its_hole_and_lies_still():
     with blind(**{"rack.pegs": [{"name": "loose", "width": WIDTH + 0.0007}]}) as cell:  # it stands in the chamfer
         cell.reset(0)

@@ -157,6 +157,16 @@ def test_a_part_that_lies_on_the_floor_or_in_the_machine_is_dropped_and_one_in_t
     assert after(line) == []
 
 
+def test_a_part_that_falls_off_the_line_is_dropped_and_not_followed_down(line):
+    line.reset(0)
+    place(line, 0, (0.3, -1.0, 0.2))
+    assert after(line, ticks=160) == [("dropped", "", False)]
+    seen_, state = seen(line), line._progress
+    assert seen_.poses[line.items[0].name][2] < -1
+    truth, _, _ = line.task.observe(seen_, state)
+    assert truth["target_present"] and truth["target"][2] > 0
+
+
 def test_the_outcome_of_a_part_comes_from_the_machines_event(line):
     line.reset(0)
     name = line.items[0].name

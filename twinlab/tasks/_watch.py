@@ -10,6 +10,7 @@ from twinlab.tasks import Stage
 
 DEPTH = 0.001  # penetration from which a contact is a collision [m]
 REST = 0.002  # an item that moved less than this since the last tick lies still [m]
+GONE = -1.0  # height below which an item has fallen off the line; nothing is below that would end its fall [m]
 
 
 def hits(touches: Sequence[Touch], fixtures: Collection[str], force: float, depth: float = DEPTH) -> tuple[str, ...]:
@@ -33,8 +34,16 @@ def hits(touches: Sequence[Touch], fixtures: Collection[str], force: float, dept
 
 
 def still(stage: Stage, item: str, last: Mapping[str, np.ndarray], rest: float = REST) -> bool:
-    """Whether an item moved less than `rest` [m] since the last tick, in which it was at `last[item]` (3,)."""
-    return item in last and math.dist(stage.poses[item][:3], last[item]) < rest
+    """Whether an item moved less than `rest` [m] since the last tick, in which it was at `last[item]` (3,).
+
+    One that fell off the line counts as well: it lies nowhere that matters any more, and would fall for ever.
+    """
+    return item in last and (gone(stage, item) or math.dist(stage.poses[item][:3], last[item]) < rest)
+
+
+def gone(stage: Stage, item: str) -> bool:
+    """Whether an item fell off the line."""
+    return bool(stage.poses[item][2] < GONE)
 
 
 def positions(stage: Stage) -> dict[str, np.ndarray]:

@@ -19,7 +19,7 @@ from twinlab.events import Event, Item
 from twinlab.language import Meaning
 from twinlab.readings import Kind, Readings, Role, Variable
 from twinlab.tasks import Order, Stage, Step, Task, order_variables, ordered
-from twinlab.tasks._watch import DEPTH, REST, hits, positions, still
+from twinlab.tasks._watch import DEPTH, REST, gone, hits, positions, still
 
 _PULSE: tuple[str, str, Kind, Role] = ("bool", "1", "pulse", "truth")
 _LIFTED = 0.01  # a peg that was raised so far is picked [m]
@@ -184,9 +184,10 @@ class Insert(Task):
                 continue
             right = socket == self.sockets[item.properties["peg"]] and item.name not in state.spoilt
             return (Event(now, "placed", item.name, socket, right),), replace(state, decided=decided)
-        if item.name not in state.carried:
+        fell = gone(stage, item.name)
+        if item.name not in state.carried and not fell:
             return (), state
-        lost = frames.axis(pose, 2)[2] < _UPRIGHT
+        lost = fell or frames.axis(pose, 2)[2] < _UPRIGHT
         state = replace(state, carried=state.carried - {item.name}, decided=decided if lost else state.decided)
         return (Event(now, "dropped", item.name),), state
 

@@ -111,10 +111,10 @@ def draw(
     froms = np.stack([rng.permutation(ticks)[:starts] for _ in range(count)])
     members = rng.integers(0, model.size.members, froms.size)
     present = {name: torch.from_numpy(~value).to(model.device) for name, value in gone.items()}
-    if not shift:
-        return Draw(present, *(torch.from_numpy(x).to(model.device) for x in (froms, members)))
-    shifts = rng.integers(-shift, shift + 1, (count, ticks, len(model.perception.views), 2))
-    return Draw(present, *(torch.from_numpy(x).to(model.device) for x in (froms, members, shifts)))
+    drawn = [froms, members]
+    if shift:
+        drawn.append(rng.integers(-shift, shift + 1, (count, ticks, len(model.perception.views), 2)))
+    return Draw(present, *(torch.from_numpy(x).to(model.device) for x in drawn))
 
 
 def _gone(count: int, ticks: int, rng: np.random.Generator) -> np.ndarray:

@@ -64,16 +64,18 @@ class Percept:
         return Percept(*(getattr(self, part.name).unflatten(0, sizes) for part in fields(self)))
 
 
-def moved(maps: torch.Tensor, by: torch.Tensor) -> torch.Tensor:
+def moved(maps: torch.Tensor, by: torch.Tensor | None, sign: int = 1) -> torch.Tensor:
     """Maps (n, channel, rows, columns) read so many rows further down and columns further right, edges repeated.
 
     Args:
         maps: the maps.
-        by: rows and columns of each (n, 2), whole numbers.
+        by: rows and columns of each (n, 2), whole numbers; None leaves them where they are.
+        sign: -1 moves them back.
     """
-    rows, columns = (
-        (torch.arange(n, device=maps.device) + by[:, i, None]).clamp(0, n - 1) for i, n in enumerate(maps.shape[2:])
-    )
+    if by is None:
+        return maps
+    by, edges = sign * by, enumerate(maps.shape[2:])
+    rows, columns = ((torch.arange(n, device=maps.device) + by[:, i, None]).clamp(0, n - 1) for i, n in edges)
     at = (rows[:, :, None] * maps.shape[3] + columns[:, None]).flatten(1)
     return maps.flatten(2).gather(2, at[:, None].expand(-1, maps.shape[1], -1)).view_as(maps)
 
@@ -177,14 +179,14 @@ class View(nn.Module):
         """
         names = [name for name in self.names if name in values]
         rows = torch.stack([present[name] for name in names]).any(dim=0).nonzero()[:, 0]
+        by = None if by is None else by[rows]
         total = sum(self.tiles[name] for name in self.names if name not in names)
         pixels: dict[str, torch.Tensor] = {}
         for name in names:
             here, stem = present[name][rows][:, None, None, None], self.stems[name]
             assert isinstance(stem, nn.Sequential)  # a codec gives channels of pixels, then maps of patches
             channels, patches = stem
-            pixels[name] = torch.where(here, channels(values[name][rows]), 0)
-            pixels[name] = pixels[name] if by is None else moved(pixels[name], by[rows])
+            pixels[name] = moved(torch.where(here, channels(values[name][rows]), 0), by)
             total = total + torch.where(here, patches(pixels[name]), self.tiles[name])
         maps = self.body(total)
         logits = self.where(maps)
@@ -193,18 +195,16 @@ class View(nn.Module):
         flat = torch.cat([torch.einsum("nkp,ncp->nkc", look, every), look @ self.grid], dim=-1).flatten(1)
         shown = self._shown(pixels)
         strongest, masks = self.marks(shown) if self.marks else ([], {})
-        masks = masks if by is None else {name: moved(mask, -by[rows]) for name, mask in masks.items()}
         points, sure = flat.new_zeros(len(rows), 3 * self.places), flat.new_zeros(len(rows), 1)
         if self.measured in names:
             rough = nn.functional.interpolate(logits, size=shown.shape[2:], mode="nearest")
-            logits = rough + self.fine(shown)
-            logits = logits if by is None else moved(logits, -by[rows])
+            logits = moved(rough + self.fine(shown), by, -1)
             depth = torch.where(present[self.measured][rows][:, None, None], values[self.measured][rows], torch.inf)
             where, some = self.gaze(depth, logits)
             points, sure = where.flatten(1), some[:, None].to(flat.dtype)
         found = torch.cat([*strongest, flat, points, sure], dim=1)
         blank = found.new_zeros(len(present[names[0]]), self.features)
-        return blank.index_copy(0, rows, found), Look(logits, masks, rows)
+        return blank.index_copy(0, rows, found), Look(logits, {n: moved(m, by, -1) for n, m in masks.items()}, rows)
 
     def points(self, found: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Of what was found (N, features), the points (N, place, 3) [m] and whether they are known (N,) bool."""

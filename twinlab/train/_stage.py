@@ -58,9 +58,16 @@ class Feed:
         """The next step's batches with their choices, and where the walk is after it."""
         stage, settings, walk, device = self.stage, self.settings, self.walk, self.model.device
         which, goes_on = walk.next()
-        shift = settings.shift if walk.windows.looks else 0
-        taken = (settings.drop, settings.blind)
-        choices = draw(self.model, len(which), stage.window, walk.rng, stage.starts, *taken, shift)
+        choices = draw(
+            self.model,
+            len(which),
+            stage.window,
+            walk.rng,
+            stage.starts,
+            settings.drop,
+            settings.blind,
+            shift=settings.shift if walk.windows.looks else 0,
+        )
         parts = [
             Given(
                 walk.windows.take(which[rows]).to(device),

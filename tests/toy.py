@@ -4,6 +4,7 @@ import numpy as np
 import xarray as xr
 
 from twinlab.model import Size
+from twinlab.model.imitation import Cloning
 from twinlab.train import Fit, Stage
 
 EDGE = 32  # of the pictures [pixel]
@@ -14,6 +15,7 @@ TICK = 0.05
 SMALL = Fit(  # too small to learn anything
     seeing=Stage(steps=2, batch=4, window=1, horizon=0, starts=1, rate=1e-3),
     following=Stage(steps=2, batch=4, window=4, horizon=5, starts=2, rate=1e-3),
+    cloning=Cloning(steps=20, batch=64),
     every=2,
     size=Size(32, 32, 8, 2, 2),
 )

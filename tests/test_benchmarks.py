@@ -1,5 +1,6 @@
 """The benchmarks run and say all that they promise; how fast things are is not a test's business."""
 
+import importlib
 import json
 import os
 import subprocess
@@ -10,6 +11,9 @@ import numpy as np
 import pytest
 import toy
 
+from twinlab.cell import Cell
+from twinlab.scene import read_scene
+from twinlab.score import acting
 from twinlab.store import EpisodeStore
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
@@ -76,3 +80,31 @@ def test_objectives_prints_what_each_foresees_and_perceives(tmp_path):
         f"{what}_{name}" for what in ("foreseen", "action", "place_goal", "place_target") for name in names
     }
     assert all(told["value"] > 0 and told["n"] == 1 for told in lines.values())
+
+
+def test_told_prints_what_a_policy_has_right_when_its_actor_is_told_the_truth():
+    lines = printed("told.py", "sorting", "sorting", "--seeds", "2", "--ticks", "150")
+    assert set(lines) == {f"right_{told}" for told in ("expert", "nothing", "step", "order", "all")}
+    assert lines["right_expert"]["value"] == 1
+    for told in lines.values():
+        assert 0 <= told["low"] <= told["value"] <= told["high"] <= 1 and told["n"] == 2
+
+
+def test_told_tells_the_actor_what_is_true_and_no_more(monkeypatch):
+    monkeypatch.syspath_prepend(FOLDER)
+    ways = importlib.import_module("told").ways
+    spec = read_scene("sorting")
+    policies = ways(spec, "sorting")
+    with Cell(spec) as cell:
+        cell.reset(55_000)
+        seen = {**cell.readings, **cell.truth}
+        wishes = {}
+        for told, policy in policies.items():
+            policy.reset(55_000, cell.task.meaning())
+            wishes[told] = policy(seen)
+        cloned = acting("cloned", spec, "sorting")
+        cloned.reset(55_000, cell.task.meaning())
+        assert np.array_equal(wishes["nothing"], cloned(cell.readings))
+    assert policies["step"].names == ("arm_step",)
+    assert set(policies["order"].names) == {"arm_step", "arm_aim", "setpoints"}
+    assert not np.array_equal(wishes["nothing"], wishes["all"])

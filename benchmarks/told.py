@@ -19,7 +19,7 @@ import torch
 
 from twinlab.cell import Cell
 from twinlab.model.imitation import as_told
-from twinlab.policies.cloned import Cloned
+from twinlab.policies.cloned import Cloned, load
 from twinlab.readings import Readings
 from twinlab.scene import SceneSpec, read_scene
 from twinlab.score import acting, score, summary
@@ -45,20 +45,17 @@ class Told(Cloned):
             signal = net.signals[name]
             if not signal.given or readings[signal.given]:
                 says[name] = as_told(signal, torch.from_numpy(np.asarray(readings[name])[None]))
-        share = (net.actor(self.belief, says).clamp(-1, 1) + 1) / 2
-        return self.done(readings, (net.low + share * (net.high - net.low))[0].numpy())
+        return self.done(readings, net.act(self.belief, says)[0].numpy())
 
 
 def ways(spec: SceneSpec, model: str) -> dict[str, Told]:
     """What is told → the policy."""
-    one = Told(model, spec)
-    one.reset(0, spec.task.meaning())
     orders = order_names(spec.task)
     used = {
         "nothing": (),
         "step": tuple(n for n in orders if n.endswith("_step")),
         "order": orders,
-        "all": tuple(s.name for s in one.net.actor.truth),
+        "all": tuple(s.name for s in load(model).actor.truth),
     }
     return {told: Told(model, spec, names=names) for told, names in used.items()}
 

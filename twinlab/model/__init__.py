@@ -261,9 +261,15 @@ class WorldModel(nn.Module):
         """The discounted reward expected after a belief's tick, if its policy goes on (N,)."""
         return self.worth(belief)[:, 1] * self.worth_scale[1]
 
-    def act(self, belief: torch.Tensor) -> torch.Tensor:
-        """What the teacher would do (N, actuator), from beliefs (N, size), within the actuators' limits."""
-        action = self.actor(belief, self.estimates(self.truth(belief))).clamp(-1, 1)
+    def act(self, belief: torch.Tensor, told: Values | None = None) -> torch.Tensor:
+        """What the teacher would do (N, actuator), from beliefs (N, size), within the actuators' limits.
+
+        Args:
+            belief: what is believed.
+            told: what the actor is told of the truth, in the form of `estimates`; None is what is believed of it.
+        """
+        says = self.estimates(self.truth(belief)) if told is None else told
+        action = self.actor(belief, says).clamp(-1, 1)
         return (action + 1) / 2 * (self.high - self.low) + self.low
 
     def estimates(self, outs: Values) -> dict[str, torch.Tensor]:
